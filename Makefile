@@ -1,0 +1,46 @@
+# OmniSIFT Live: every command a newcomer needs. Each one sets up what it lacks.
+IS_SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
+PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
+  $$p -c '$(IS_SUPPORTED)' 2>/dev/null && command -v $$p && break; done)
+PY := .venv/bin/python
+export RAY_USAGE_STATS_ENABLED = 0
+export TOKENIZERS_PARALLELISM = false
+
+.PHONY: help demo serve test check format system clean
+
+help:            ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
+
+.venv/ready: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(IS_SUPPORTED)' || \
+	  { echo "OmniSIFT Live needs Python 3.11 or 3.12. Install one, or: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo "setting up .venv (first time only, a few minutes)"
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt torch
+	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+system:          ## what the tests need from the system: redis-server, Chromium (Debian, Ubuntu)
+	@sh .ci/system-packages
+
+demo: .venv/ready    ## a live stream from camera to answer on this machine, then exit
+	$(PY) -m service demo
+
+serve: .venv/ready   ## the service on http://127.0.0.1:8000
+	$(PY) -m service serve
+
+check: .venv/ready   ## format, lint, types, import contracts
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+
+test: check system   ## everything: unit, real Redis, real Ray cluster, WebRTC peers, Chromium
+	$(PY) -m pytest
+
+format: .venv/ready  ## rewrite the sources in the house format
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+clean:           ## remove what was set up
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

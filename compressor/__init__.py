@@ -1,0 +1,6 @@
+"""OmniSIFT token compression for live audio-video streams: tensors in, tensors out.
+
+Shape letters used in every docstring of this package: `B` batch, `T` temporal grids of a chunk,
+`P` patches (tokens) per grid, `A` audio tokens, `N` tokens in (all grids, then audio), `K` tokens
+kept, `D` hidden size, `F` mel frames, `S` samples. `keep_ratio` is always kept / total.
+"""

@@ -1,0 +1,246 @@
+"""The wire: what requests and answers look like. Knows nothing about how they are served."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Ratio = Annotated[float, Field(gt=0, le=1, description="kept / total tokens")]
+ProfileName = Literal["live", "paper-35", "paper-25", "speech", "full"]
+
+
+class Request(BaseModel):
+    """A request body; unknown fields are an error, so that a typo is not silently ignored."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Response(BaseModel):
+    """A response body, or an event."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+# sessions
+
+
+class CreateSession(Request):
+    """`POST /v1/sessions`."""
+
+    profile: ProfileName | None = Field(None, description="compression profile")
+    video_keep_ratio: Ratio | None = None
+    audio_keep_ratio: Ratio | None = None
+    instructions: str | None = Field(None, max_length=4000, description="system prompt")
+    metadata: dict[str, str] = Field(default_factory=dict, max_length=16)
+
+
+class ModalityTokens(Response):
+    """Tokens of one modality, `in` before compression and `kept` after it."""
+
+    in_: int = Field(alias="in", serialization_alias="in")
+    kept: int
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class Tokens(Response):
+    """Tokens by modality."""
+
+    video: ModalityTokens
+    audio: ModalityTokens
+
+
+class SessionLinks(Response):
+    """Paths of what can be done with a session."""
+
+    self_: str = Field(alias="self", serialization_alias="self")
+    whip: str
+    query: str
+    events: str
+    model_config = ConfigDict(populate_by_name=True)
+
+
+class Session(Response):
+    """A session's record."""
+
+    id: str
+    object: Literal["session"] = "session"
+    status: Literal["created", "connecting", "live", "idle", "ended"]
+    profile: str
+    keep_ratio: float | None = Field(description="kept / total tokens so far")
+    created_at_s: float = Field(description="Unix time")
+    started_at_s: float | None = Field(description="Unix time of the first media")
+    ended_at_s: float | None
+    end_reason: str | None
+    chunks: int = Field(description="2 s chunks in the log since the start")
+    stream_s: float = Field(description="stream time up to which the context reaches")
+    lag_s: float | None = Field(description="glass to context of the last chunk")
+    tokens: Tokens
+    metadata: dict[str, str]
+    links: SessionLinks
+
+
+class SessionList(Response):
+    """`GET /v1/sessions`."""
+
+    object: Literal["list"] = "list"
+    data: list[Session]
+
+
+# questions
+
+
+class Query(Request):
+    """`POST /v1/sessions/{id}/query`."""
+
+    question: str = Field(min_length=1, max_length=16_000)
+    stream: bool = False
+    max_tokens: int = Field(128, ge=1, le=4096)
+    temperature: float = Field(0.0, ge=0, le=2)
+    top_p: float = Field(1.0, gt=0, le=1)
+    seed: int | None = Field(None, ge=0)
+    stop: list[str] = Field(default_factory=list, max_length=4)
+    window_s: float | None = Field(None, gt=0, description="only the last this many seconds")
+
+
+class Usage(Response):
+    """Token counts of an answer; `stream` is the session's tokens in and kept so far."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    stream: Tokens
+
+
+class Answer(Response):
+    """An answer. As SSE: `token` events `{"text"}`, then one `answer` event with this body."""
+
+    id: str
+    object: Literal["answer"] = "answer"
+    session_id: str
+    question: str
+    answer: str
+    finish_reason: Literal["stop", "length", "cancelled"]
+    context_start_s: float = Field(description="stream time of the oldest chunk seen")
+    context_end_s: float = Field(description="stream time up to which the answer has seen")
+    ttft_s: float | None = Field(description="arrival of the question to its first token")
+    duration_s: float
+    usage: Usage
+
+
+class TurnItem(Response):
+    """One question and its answer, as remembered."""
+
+    id: str
+    question: str
+    answer: str
+    asked_at_s: float
+    context_end_s: float
+    finish_reason: str
+    ttft_s: float | None
+    duration_s: float
+
+
+class TurnList(Response):
+    """`GET /v1/sessions/{id}/turns`, oldest first."""
+
+    object: Literal["list"] = "list"
+    data: list[TurnItem]
+
+
+class TimelineChunk(Response):
+    """One 2 s unit of the stream in the log."""
+
+    index: int
+    start_s: float
+    end_s: float
+    tokens: Tokens
+    gaps: list["GapItem"]
+
+
+class GapItem(Response):
+    """Media that was missing."""
+
+    modality: Literal["video", "audio"]
+    start_s: float
+    duration_s: float
+
+
+class Timeline(Response):
+    """`GET /v1/sessions/{id}/timeline`, oldest first."""
+
+    object: Literal["timeline"] = "timeline"
+    session_id: str
+    chunks: list[TimelineChunk]
+
+
+# OpenAI chat completions; unknown fields are ignored there, as clients send many
+
+
+class ChatMessage(BaseModel):
+    """A message; content is a string, or a list of `{"type": "text", "text"}` parts."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str | list[dict[str, Any]]
+
+
+class StreamOptions(BaseModel):
+    """OpenAI's `stream_options`."""
+
+    include_usage: bool = False
+
+
+class ChatCompletionRequest(BaseModel):
+    """`POST /v1/chat/completions` with our extra field `session_id`."""
+
+    model: str = ""
+    session_id: str
+    messages: list[ChatMessage] = Field(min_length=1, max_length=64)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = Field(None, ge=1, le=4096)
+    max_completion_tokens: int | None = Field(None, ge=1, le=4096)
+    temperature: float = Field(0.0, ge=0, le=2)
+    top_p: float = Field(1.0, gt=0, le=1)
+    seed: int | None = Field(None, ge=0)
+    stop: str | list[str] | None = None
+    n: Literal[1] = 1
+    window_s: float | None = Field(None, gt=0)
+
+
+# errors and health
+
+
+class ErrorBody(Response):
+    """What went wrong, for a program and for a person."""
+
+    code: str = Field(description="stable identifier, see docs/api.md")
+    message: str
+    retryable: bool
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
+class ErrorResponse(Response):
+    """The one error shape of every route but the OpenAI ones."""
+
+    error: ErrorBody
+
+
+class OpenAIErrorBody(Response):
+    """OpenAI's error, with all four of its fields always present."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class OpenAIErrorResponse(Response):
+    """The error shape of the OpenAI routes."""
+
+    error: OpenAIErrorBody
+
+
+class Health(Response):
+    """`GET /healthz` and `GET /readyz`."""
+
+    status: Literal["ok", "unready"]
+    checks: dict[str, str] = Field(default_factory=dict)

@@ -1,0 +1,111 @@
+"""The LLM engine's public face: questions in, tokens out."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from compressor.tokens import CompressedChunk
+from service.sessions.record import SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to draw tokens.
+
+    Attributes:
+        max_tokens: At most this many are generated, 1 or more.
+        temperature: 0 is greedy.
+        top_p: Nucleus in (0, 1].
+        seed: Same seed, same context: same answer. None draws one.
+        stop: Strings that end the answer; not part of it.
+    """
+
+    max_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation; the last of a question is the user's."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a session.
+
+    Attributes:
+        id: Unique; names the request for `abort`.
+        messages: The conversation about the stream, oldest first, at least one, the last by "user".
+        sampling: How to draw tokens.
+        window_s: Only the last this many seconds of stream count; None: all that is held.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    sampling: Sampling = field(default_factory=Sampling)
+    window_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenDelta:
+    """New text of an answer; may be empty while a multi-byte character is incomplete."""
+
+    text: str
+    token_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of an answer.
+
+    Attributes:
+        text: The whole answer.
+        reason: "stop" (end token or stop string), "length" or "cancelled".
+        prompt_tokens: Tokens the answer could see: header, stream tokens held, question.
+        completion_tokens: Tokens generated.
+        context_start_s: Stream time of the oldest chunk seen.
+        context_end_s: Stream time up to which the answer has seen.
+        ttft_s: Seconds from `ask` to the first token, None if there was none.
+        duration_s: Seconds from `ask` to the last.
+    """
+
+    text: str
+    reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    context_start_s: float
+    context_end_s: float
+    ttft_s: float | None
+    duration_s: float
+
+
+class LLMEngine(Protocol):
+    """Holds the context of many sessions and answers questions about them, all at once."""
+
+    async def open(self, session_id: SessionId, instructions: str | None) -> None:
+        """Start a session with its header. Raises `AtCapacity` when it cannot be held."""
+        ...
+
+    async def append(self, session_id: SessionId, chunk: CompressedChunk) -> None:
+        """Extend the session's context. Chunks of one session are applied in call order."""
+        ...
+
+    def ask(
+        self, session_id: SessionId, question: Question
+    ) -> AsyncIterator[TokenDelta | Finished]:
+        """Answer on a fork of the session's context; the last item is always `Finished`."""
+        ...
+
+    async def abort(self, question_id: str) -> None:
+        """Stop a question and free its pages; unknown ids are ignored."""
+        ...
+
+    async def close(self, session_id: SessionId) -> None:
+        """Free the session, aborting its questions."""
+        ...

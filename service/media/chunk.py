@@ -1,0 +1,54 @@
+"""A chunk of media: 2.000 s of video frames and audio features. Knows nothing about its source."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+CHUNK_S = 2.0
+GRIDS_PER_CHUNK = 2
+FRAMES_PER_GRID = 2
+MEL_FRAMES_PER_CHUNK = 200  # 10 ms each; the audio tower's own block, so cutting here is exact
+AUDIO_TOKENS_PER_CHUNK = 50  # 40 ms each
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Media that should have been there and was not.
+
+    Attributes:
+        modality: "video" or "audio".
+        start_s: Stream time at which it starts.
+        duration_s: Its length, above zero.
+    """
+
+    modality: str
+    start_s: float
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MediaChunk:
+    """The media of stream time `[index * 2 s, (index + 1) * 2 s)`, ready to encode.
+
+    Attributes:
+        index: Chunk number since the stream's start; a number may be missing (no media at all).
+        grids: One uint8 tensor `[2, 3, H, W]` per temporal grid (1 s, two frames), H and W
+            multiples of 28; None where the second has no frame. Empty without a video track.
+        mel: Normalised log-mel `[128, F]` float32, F <= 200; F = 0 without audio in this chunk.
+        gaps: What is missing, in order of time.
+        skew_s: How much later audio arrives than the video of the same instant; None unless both.
+    """
+
+    index: int
+    grids: tuple[Tensor | None, ...]
+    mel: Tensor
+    gaps: tuple[Gap, ...] = ()
+    skew_s: float | None = None
+
+    @property
+    def start_s(self) -> float:
+        return self.index * CHUNK_S
+
+    @property
+    def end_s(self) -> float:
+        return (self.index + 1) * CHUNK_S

@@ -1,0 +1,123 @@
+"""What is known of a session: its record, its chunks, its turns. Plain values, no storage."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NewType
+
+from compressor.tokens import CompressedChunk, TokenCounts
+from service.media.chunk import Gap
+
+SessionId = NewType("SessionId", str)
+
+
+class SessionStatus(StrEnum):
+    """Where a session stands; see `service.sessions.state` for the transitions."""
+
+    CREATED = "created"
+    CONNECTING = "connecting"
+    LIVE = "live"
+    IDLE = "idle"
+    ENDED = "ended"
+
+
+class Stage(StrEnum):
+    """A stateful stage that one replica owns per session, by a lease."""
+
+    INGEST = "ingest"
+    COMPRESSOR = "compressor"
+    LLM = "llm"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionConfig:
+    """What the creator of a session chose; fixed for its life.
+
+    Attributes:
+        profile: Name of the compression profile.
+        video_keep_ratio: Override of the profile's, kept / total in (0, 1], or None.
+        audio_keep_ratio: Likewise.
+        instructions: System prompt; None for the model's default.
+        metadata: Caller's own labels, returned as given.
+    """
+
+    profile: str
+    video_keep_ratio: float | None = None
+    audio_keep_ratio: float | None = None
+    instructions: str | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session's record.
+
+    Attributes:
+        created_at_s: Unix time.
+        started_at_s: Unix time of stream time zero (first media), None before it.
+        ended_at_s: Unix time, None while it is open.
+        end_reason: Why it ended ("deleted", "no_media", ...), None while it is open.
+        last_index: Index of the last chunk in the log, -1 before the first.
+        num_chunks: Chunks logged since the start (some may have left the bounded log).
+        counts_in: Tokens before compression, all chunks.
+        counts_kept: Tokens after it.
+        lag_s: Glass to context of the last chunk, None before the first.
+        owners: Replica that owns each stage, by `Stage`.
+    """
+
+    id: SessionId
+    config: SessionConfig
+    status: SessionStatus
+    created_at_s: float
+    started_at_s: float | None = None
+    ended_at_s: float | None = None
+    end_reason: str | None = None
+    last_index: int = -1
+    num_chunks: int = 0
+    counts_in: TokenCounts = TokenCounts(0, 0)
+    counts_kept: TokenCounts = TokenCounts(0, 0)
+    lag_s: float | None = None
+    owners: dict[Stage, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkRecord:
+    """One entry of a session's log: all that a replica needs to rebuild its part of the context.
+
+    Attributes:
+        index: Chunk number, stream time `index * 2 s`.
+        follows: Index of the entry before it, -1 for the first. Numbers may be missing (gaps), so
+            this is how a reader knows that it has them all.
+        compressed: The kept tokens.
+        grid_sizes: (rows, columns) of merged tokens per temporal grid, for overlays.
+        gaps: Media that was missing.
+    """
+
+    index: int
+    follows: int
+    compressed: CompressedChunk
+    grid_sizes: tuple[tuple[int, int], ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One question and its answer.
+
+    Attributes:
+        asked_at_s: Unix time of the question.
+        context_end_s: Stream time up to which the answer has seen, in seconds.
+        finish_reason: "stop", "length", "cancelled" or "error".
+        ttft_s: Seconds from the question's arrival to its first token, None if there was none.
+        duration_s: Seconds until the last.
+    """
+
+    id: str
+    question: str
+    answer: str
+    asked_at_s: float
+    context_end_s: float
+    finish_reason: str
+    ttft_s: float | None
+    duration_s: float
+    prompt_tokens: int
+    completion_tokens: int

@@ -1,0 +1,129 @@
+"""Where sessions live, as a protocol. Redis holds the truth; every replica is a cache of it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from service.events import Event
+from service.sessions.record import (
+    ChunkRecord,
+    Session,
+    SessionConfig,
+    SessionId,
+    SessionStatus,
+    Stage,
+    Turn,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of one replica to write for one stage of a session.
+
+    Attributes:
+        epoch: Fencing token; grows with every change of owner, so a stale owner's writes fail.
+        is_new: The replica did not hold it before this claim: its cached state is not to be used.
+    """
+
+    session_id: SessionId
+    stage: Stage
+    owner: str
+    epoch: int
+    is_new: bool
+
+
+class SessionStore(Protocol):
+    """Every method raises `StoreUnavailable` when the store cannot be reached.
+
+    Methods that take a session id raise `SessionNotFound` for one that is not there.
+    """
+
+    async def create(self, session_id: SessionId, config: SessionConfig, now_s: float) -> Session:
+        """Make a session; its id must be new."""
+        ...
+
+    async def get(self, session_id: SessionId) -> Session: ...
+
+    async def list(self, *, limit: int = 100) -> list[Session]:
+        """The sessions created last, newest first."""
+        ...
+
+    async def start(self, session_id: SessionId, now_s: float) -> float:
+        """Fix stream time zero at `now_s` unless it is fixed already; returns it (Unix time)."""
+        ...
+
+    async def set_status(self, session_id: SessionId, status: SessionStatus) -> None:
+        """Move an open session to `status`. Raises `SessionEnded` for one that has ended."""
+        ...
+
+    async def end(self, session_id: SessionId, reason: str, now_s: float) -> bool:
+        """End a session; False when it had ended before. Its keys expire some time later."""
+        ...
+
+    async def claim(
+        self,
+        session_id: SessionId,
+        stage: Stage,
+        replica: str,
+        *,
+        ttl_s: float,
+        steal_from: str | None = None,
+    ) -> Lease:
+        """Take or renew the lease of a stage.
+
+        Args:
+            steal_from: The owner that the caller's router could not reach; its lease is taken over
+                even though it has not expired.
+
+        Raises:
+            NotOwner: A replica other than `steal_from` holds a lease that has not expired.
+            SessionEnded: There is nothing left to own.
+        """
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Give the lease back; a lease lost meanwhile is ignored."""
+        ...
+
+    async def append_chunk(self, lease: Lease, record: ChunkRecord) -> bool:
+        """Append to the log, once and in order, and count its tokens.
+
+        Returns:
+            False when an entry with this index or a later one is there already (nothing changes).
+
+        Raises:
+            NotOwner: The lease was lost (fenced).
+            SessionEnded: The session ended meanwhile.
+        """
+        ...
+
+    async def chunks(
+        self, session_id: SessionId, *, after: int = -1, limit: int | None = None
+    ) -> list[ChunkRecord]:
+        """Entries with index > `after`, ascending; the log is bounded, so old ones may be gone."""
+        ...
+
+    async def chunk(self, session_id: SessionId, index: int) -> ChunkRecord | None: ...
+
+    async def set_lag(self, session_id: SessionId, lag_s: float) -> None: ...
+
+    async def add_turn(self, session_id: SessionId, turn: Turn) -> None: ...
+
+    async def turns(self, session_id: SessionId) -> list[Turn]: ...
+
+    async def publish(self, event: Event) -> None:
+        """Append to the session's event feed (bounded)."""
+        ...
+
+    async def events(
+        self, session_id: SessionId, *, after: str | None, block_s: float, limit: int = 100
+    ) -> list[tuple[str, Event]]:
+        """Events after cursor `after` (None: from the oldest kept), waiting up to `block_s`.
+
+        Returns:
+            (cursor, event) pairs in order; empty when nothing came in time.
+        """
+        ...
+
+    async def ping(self) -> None: ...
+
+    async def aclose(self) -> None: ...

@@ -5,45 +5,44 @@ in one process; the adapters in `service.deployments` satisfy them across a Ray 
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Protocol
 
-from compressor.tokens import TokenChunk
 from service.llm.engine import Finished, Question, TokenDelta
-from service.media.chunk import Gap, MediaChunk
+from service.media.chunk import EncodedChunk, MediaChunk
 from service.sessions.record import ChunkRecord, SessionId
 
 
-@dataclass(frozen=True, slots=True)
-class EncodedChunk:
-    """A chunk as tokens, before compression; see `ChunkRecord` for the fields in common."""
-
-    index: int
-    tokens: TokenChunk
-    grid_sizes: tuple[tuple[int, int], ...]
-    gaps: tuple[Gap, ...]
-
-
 class EncoderStage(Protocol):
+    """Media to tokens."""
+
     async def encode(self, chunk: MediaChunk) -> EncodedChunk:
         """Turn media into tokens. Stateless; batched with other sessions' chunks."""
         ...
 
 
 class CompressorStage(Protocol):
-    async def compress(self, session_id: SessionId, chunk: EncodedChunk) -> ChunkRecord:
+    """Tokens to fewer tokens, logged."""
+
+    async def compress(
+        self, session_id: SessionId, chunk: EncodedChunk, *, steal_from: str | None = None
+    ) -> ChunkRecord:
         """Prune the chunk and append it to the session's log: durable when this returns.
 
-        A chunk index already logged returns the logged record and changes nothing.
+        A chunk index already logged returns the logged record and changes nothing. `steal_from`
+        is the owner that the caller's router could not reach: its lease is taken over.
 
         Raises:
-            SessionNotFound: No such session, or it has ended.
+            SessionNotFound: No such session.
+            SessionEnded: It has ended.
+            NotOwner: Another replica compresses this session (between replicas only).
             StoreUnavailable: Redis cannot be reached; nothing was logged, try again.
         """
         ...
 
 
 class LLMStage(Protocol):
+    """Logged tokens to context, questions to answers."""
+
     async def append(self, session_id: SessionId, record: ChunkRecord) -> None:
         """Prefill the chunk into the session's KV cache; entries missed are read from the log."""
         ...
@@ -57,3 +56,6 @@ class LLMStage(Protocol):
     async def close(self, session_id: SessionId) -> None:
         """Free what the session holds; unknown sessions are ignored."""
         ...
+
+
+__all__ = ["CompressorStage", "EncodedChunk", "EncoderStage", "LLMStage"]

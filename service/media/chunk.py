@@ -1,8 +1,10 @@
-"""A chunk of media: 2.000 s of video frames and audio features. Knows nothing about its source."""
+"""A chunk of media: 2.000 s of video and audio, decoded or as tokens. Knows not its source."""
 
 from dataclasses import dataclass
 
 from torch import Tensor
+
+from compressor.tokens import TokenChunk
 
 CHUNK_S = 2.0
 GRIDS_PER_CHUNK = 2
@@ -52,3 +54,20 @@ class MediaChunk:
     @property
     def end_s(self) -> float:
         return (self.index + 1) * CHUNK_S
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedChunk:
+    """A chunk as tokens, before compression.
+
+    Attributes:
+        index: As in the `MediaChunk`.
+        tokens: What the encoders made of it.
+        grid_sizes: (rows, columns) of merged tokens per temporal grid, for overlays.
+        gaps: As in the `MediaChunk`.
+    """
+
+    index: int
+    tokens: TokenChunk
+    grid_sizes: tuple[tuple[int, int], ...]
+    gaps: tuple[Gap, ...]

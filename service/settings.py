@@ -1,0 +1,128 @@
+"""Every setting of the service, read once from the environment. The only reader of it.
+
+A variable is `OMNISIFT_` plus the field's name, parts nest with `__`: `OMNISIFT_LLM__NUM_PAGES`.
+docs/settings.md lists them all, and a test keeps it complete.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+ProfileName = Literal["live", "paper-35", "paper-25", "speech", "full"]
+DtypeName = Literal["float32", "bfloat16", "float16"]
+
+
+class Part(BaseModel):
+    """Settings of one part of the service."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Replicas(Part):
+    """How many replicas a deployment has and what each reserves."""
+
+    replicas: int = Field(1, ge=1, description="replicas of this deployment")
+    num_cpus: float = Field(0.1, ge=0, description="CPUs that Ray reserves for a replica")
+    num_gpus: float = Field(0.0, ge=0, description="GPUs that Ray reserves for a replica")
+
+
+class ApiSettings(Replicas):
+    """The HTTP side."""
+
+    max_json_bytes: int = Field(1 << 20, ge=1024, description="largest JSON body")
+    max_sdp_bytes: int = Field(64 << 10, ge=1024, description="largest SDP offer or fragment")
+    keep_alive_s: float = Field(15.0, gt=0, description="SSE comment when nothing happens")
+    max_event_streams: int = Field(256, ge=1, description="event watchers per replica")
+
+
+class IngestSettings(Replicas):
+    """WebRTC peers and chunking."""
+
+    num_cpus: float = Field(0.2, ge=0, description="CPUs that Ray reserves for a replica")
+    max_sessions: int = Field(16, ge=1, description="sessions per replica; more get 503")
+    max_pending_chunks: int = Field(4, ge=1, description="chunks queued per session, then dropped")
+    no_media_s: float = Field(30.0, gt=0, description="a publisher without media ends its session")
+    idle_s: float = Field(300.0, gt=0, description="a session without publisher ends after this")
+    max_pixels: int = Field(224 * 224, ge=28 * 28, description="pixel budget of a video frame")
+    ice_servers: list[str] = Field([], description="STUN and TURN URLs the server itself uses")
+    udp_ports: tuple[int, int] | None = Field(
+        None, description="media port range, e.g. [40000,40199]"
+    )
+
+
+class EncoderSettings(Replicas):
+    """Vision and audio towers."""
+
+    num_cpus: float = Field(0.3, ge=0, description="CPUs that Ray reserves for a replica")
+    max_batch_chunks: int = Field(8, ge=1, description="chunks encoded at once, of any sessions")
+    max_wait_ms: float = Field(5.0, ge=0, description="how long a chunk waits for company")
+
+
+class CompressorSettings(Replicas):
+    """Token compression."""
+
+    lease_s: float = Field(10.0, gt=0, description="lease of a session without renewal")
+
+
+class LLMSettings(Replicas):
+    """The live-context engine."""
+
+    num_cpus: float = Field(0.4, ge=0, description="CPUs that Ray reserves for a replica")
+    lease_s: float = Field(10.0, gt=0, description="lease of a session without renewal")
+    num_pages: int = Field(4096, ge=16, description="pages of the KV cache")
+    page_tokens: int = Field(16, ge=1, description="tokens per page")
+    step_tokens: int = Field(512, ge=16, description="tokens of one packed forward")
+    context_tokens: int = Field(8192, ge=256, description="stream tokens held per session")
+    max_questions: int = Field(32, ge=1, description="questions answered at once; more get 503")
+
+
+class StoreSettings(Part):
+    """Redis."""
+
+    ttl_s: float = Field(86_400.0, gt=0, description="life of an untouched session")
+    ttl_ended_s: float = Field(3_600.0, gt=0, description="how long an ended session can be read")
+    max_log_chunks: int = Field(2048, ge=1, description="chunks kept per session")
+    max_log_bytes: int = Field(256 << 20, ge=1 << 20, description="bytes of chunks per session")
+
+
+class Settings(BaseSettings):
+    """The whole configuration."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OMNISIFT_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    host: str = Field("127.0.0.1", description="address of the HTTP server")
+    port: int = Field(8000, ge=0, le=65_535, description="port of the HTTP server")
+    redis_url: SecretStr | None = Field(
+        None, description="Redis >= 6.2; unset: the service starts a server of its own on loopback"
+    )
+    model: str = Field(
+        "", description="checkpoint folder or hub id (Qwen2.5-Omni layout); empty: the embedded one"
+    )
+    dtype: DtypeName = Field("float32", description="of the weights and the KV cache")
+    device: str = Field("cpu", description="torch device of encoder, compressor and LLM")
+    torch_threads: int = Field(1, ge=1, description="CPU threads of torch in each replica")
+    profile: ProfileName = Field(
+        "paper-25", description="compression profile of sessions that name none"
+    )
+    cache_dir: Path = Field(
+        Path("~/.cache/omnisift"), description="where the embedded checkpoint is written"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="of logs")
+
+    api: ApiSettings = ApiSettings()
+    ingest: IngestSettings = IngestSettings()
+    encoder: EncoderSettings = EncoderSettings()
+    compressor: CompressorSettings = CompressorSettings()
+    llm: LLMSettings = LLMSettings()
+    store: StoreSettings = StoreSettings()
+
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        dtype = getattr(torch, self.dtype)
+        assert isinstance(dtype, torch.dtype)
+        return dtype

@@ -1,0 +1,43 @@
+import pytest
+import torch
+from pydantic import ValidationError
+
+from service.settings import Settings
+
+
+def test_defaults_need_no_environment() -> None:
+    settings = Settings()
+
+    assert settings.redis_url is None
+    assert settings.torch_dtype is torch.float32
+
+
+def test_nested_part_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNISIFT_LLM__NUM_PAGES", "64")
+    monkeypatch.setenv("OMNISIFT_PROFILE", "full")
+
+    settings = Settings()
+
+    assert settings.llm.num_pages == 64
+    assert settings.llm.page_tokens == 16
+    assert settings.profile == "full"
+
+
+def test_out_of_range_value_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNISIFT_INGEST__MAX_SESSIONS", "0")
+
+    with pytest.raises(ValidationError, match="max_sessions"):
+        Settings()
+
+
+def test_unknown_profile_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNISIFT_PROFILE", "fancy")
+
+    with pytest.raises(ValidationError, match="profile"):
+        Settings()
+
+
+def test_redis_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNISIFT_REDIS_URL", "redis://:hunter2@localhost:6379/0")
+
+    assert "hunter2" not in repr(Settings())

@@ -5,6 +5,8 @@ ServiceError                 code                  HTTP  retryable
 │   ├── OfferRejected        offer_rejected         400  no
 │   ├── UnsupportedMediaType unsupported_media_type 415  no
 │   ├── Unprocessable        unprocessable          422  no
+│   ├── PreconditionRequired precondition_required  428  no
+│   ├── PreconditionFailed   precondition_failed    412  no
 │   └── BodyTooLarge         body_too_large         413  no
 ├── SessionError
 │   ├── SessionNotFound      session_not_found      404  no
@@ -14,9 +16,11 @@ ServiceError                 code                  HTTP  retryable
 ├── AtCapacity               at_capacity            503  yes, after `retry_after_s`
 ├── NotOwner                 not_owner              503  yes, at `owner` (between replicas only)
 ├── DeadlineExceeded         deadline_exceeded      504  yes
+├── CorruptRecord            corrupt_record         500  no
 └── Unavailable              unavailable            503  yes
     ├── StoreUnavailable     store_unavailable      503  yes
-    └── EngineUnavailable    engine_unavailable     503  yes
+    ├── EngineUnavailable    engine_unavailable     503  yes
+    └── ReplicaDied          replica_died           503  yes
 
 Each class takes data and builds its message, so that every raise site says the same thing. All
 survive pickling, since they cross process borders.
@@ -87,6 +91,26 @@ class Unprocessable(BadRequest):
 
     code = "unprocessable"
     http_status = 422
+
+
+class PreconditionRequired(BadRequest):
+    """A request that must name the state it was made for, and does not."""
+
+    code = "precondition_required"
+    http_status = 428
+
+    def __init__(self) -> None:
+        super().__init__("If-Match with the ETag of the answer is required", field="If-Match")
+
+
+class PreconditionFailed(BadRequest):
+    """A request made for a state that is no longer there."""
+
+    code = "precondition_failed"
+    http_status = 412
+
+    def __init__(self) -> None:
+        super().__init__("If-Match names another connection", field="If-Match")
 
 
 class BodyTooLarge(BadRequest):
@@ -201,6 +225,16 @@ class DeadlineExceeded(ServiceError):
         super().__init__(f"{stage} took longer than {limit_s:g} s", stage=stage, limit_s=limit_s)
 
 
+class CorruptRecord(ServiceError):
+    """Stored bytes are not what this version writes."""
+
+    code = "corrupt_record"
+    http_status = 500
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"a stored record cannot be read: {reason}")
+
+
 class Unavailable(ServiceError):
     """A part of the service cannot be reached."""
 
@@ -228,3 +262,12 @@ class EngineUnavailable(Unavailable):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the LLM engine is unavailable: {reason}")
+
+
+class ReplicaDied(Unavailable):
+    """The replica that served the call is gone; its sessions move to another."""
+
+    code = "replica_died"
+
+    def __init__(self) -> None:
+        super().__init__("a replica died; its sessions move to another", retry_after_s=1.0)

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client import disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
-
-disable_created_metrics()  # `*_created` series come back from the parser as families of their own
 
 # seconds; 2 s is the chunk period, the lag to stay under
 STAGE_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -21,6 +25,8 @@ class Metrics:
     """Every metric of the service in one registry; labels are bounded, never a session id."""
 
     def __init__(self) -> None:
+        # `*_created` series would come back from the parser as families of their own
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
         registry = self.registry = CollectorRegistry()
         self.build_info = Gauge(
             "omnisift_build_info", "Always 1.", ["version", "model", "profile"], registry=registry

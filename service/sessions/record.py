@@ -8,6 +8,7 @@ from compressor.tokens import CompressedChunk, TokenCounts
 from service.media.chunk import Gap
 
 SessionId = NewType("SessionId", str)
+NO_TOKENS = TokenCounts(0, 0)
 
 
 class SessionStatus(StrEnum):
@@ -61,7 +62,7 @@ class Session:
         counts_in: Tokens before compression, all chunks.
         counts_kept: Tokens after it.
         lag_s: Glass to context of the last chunk, None before the first.
-        owners: Replica that owns each stage, by `Stage`.
+        owners: Replica that holds an unexpired lease of each stage, by `Stage`.
     """
 
     id: SessionId
@@ -73,8 +74,8 @@ class Session:
     end_reason: str | None = None
     last_index: int = -1
     num_chunks: int = 0
-    counts_in: TokenCounts = TokenCounts(0, 0)
-    counts_kept: TokenCounts = TokenCounts(0, 0)
+    counts_in: TokenCounts = NO_TOKENS
+    counts_kept: TokenCounts = NO_TOKENS
     lag_s: float | None = None
     owners: dict[Stage, str] = field(default_factory=dict)
 

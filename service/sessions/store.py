@@ -1,5 +1,6 @@
 """Where sessions live, as a protocol. Redis holds the truth; every replica is a cache of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,7 +22,8 @@ class Lease:
 
     Attributes:
         epoch: Fencing token; grows with every change of owner, so a stale owner's writes fail.
-        is_new: The replica did not hold it before this claim: its cached state is not to be used.
+            State cached under another epoch is not to be used.
+        is_new: The replica did not hold it before this claim.
     """
 
     session_id: SessionId
@@ -38,21 +40,30 @@ class SessionStore(Protocol):
     """
 
     async def create(self, session_id: SessionId, config: SessionConfig, now_s: float) -> Session:
-        """Make a session; its id must be new."""
+        """Make a session. Raises `ValueError` when there is one with this id."""
         ...
 
     async def get(self, session_id: SessionId) -> Session: ...
 
-    async def list(self, *, limit: int = 100) -> list[Session]:
+    async def list(self, *, limit: int = 100) -> Sequence[Session]:
         """The sessions created last, newest first."""
         ...
 
     async def start(self, session_id: SessionId, now_s: float) -> float:
-        """Fix stream time zero at `now_s` unless it is fixed already; returns it (Unix time)."""
+        """Fix stream time zero at `now_s` unless it is fixed already; returns it (Unix time).
+
+        Raises:
+            SessionEnded: It is over.
+        """
         ...
 
     async def set_status(self, session_id: SessionId, status: SessionStatus) -> None:
-        """Move an open session to `status`. Raises `SessionEnded` for one that has ended."""
+        """Move an open session to `status`; it may be there already.
+
+        Raises:
+            SessionEnded: It is over.
+            ValueError: `service.sessions.state` knows no such transition, or `status` is ended.
+        """
         ...
 
     async def end(self, session_id: SessionId, reason: str, now_s: float) -> bool:
@@ -68,11 +79,10 @@ class SessionStore(Protocol):
         ttl_s: float,
         steal_from: str | None = None,
     ) -> Lease:
-        """Take or renew the lease of a stage.
+        """Take or renew the lease of a stage, for `ttl_s` from now.
 
-        Args:
-            steal_from: The owner that the caller's router could not reach; its lease is taken over
-                even though it has not expired.
+        `steal_from` is the owner that the caller's router could not reach; its lease is taken over
+        even though it has not expired.
 
         Raises:
             NotOwner: A replica other than `steal_from` holds a lease that has not expired.
@@ -93,12 +103,13 @@ class SessionStore(Protocol):
         Raises:
             NotOwner: The lease was lost (fenced).
             SessionEnded: The session ended meanwhile.
+            ValueError: `record.follows` is not the index of the log's last entry.
         """
         ...
 
     async def chunks(
         self, session_id: SessionId, *, after: int = -1, limit: int | None = None
-    ) -> list[ChunkRecord]:
+    ) -> Sequence[ChunkRecord]:
         """Entries with index > `after`, ascending; the log is bounded, so old ones may be gone."""
         ...
 
@@ -108,7 +119,7 @@ class SessionStore(Protocol):
 
     async def add_turn(self, session_id: SessionId, turn: Turn) -> None: ...
 
-    async def turns(self, session_id: SessionId) -> list[Turn]: ...
+    async def turns(self, session_id: SessionId) -> Sequence[Turn]: ...
 
     async def publish(self, event: Event) -> None:
         """Append to the session's event feed (bounded)."""
@@ -116,7 +127,7 @@ class SessionStore(Protocol):
 
     async def events(
         self, session_id: SessionId, *, after: str | None, block_s: float, limit: int = 100
-    ) -> list[tuple[str, Event]]:
+    ) -> Sequence[tuple[str, Event]]:
         """Events after cursor `after` (None: from the oldest kept), waiting up to `block_s`.
 
         Returns:

@@ -1,0 +1,184 @@
+"""Models from a checkpoint in the layout of Qwen2.5-Omni; each load reads only its own part.
+
+    thinker.audio_tower.*   load_audio_tower         thinker.model.*     load_text_model
+    thinker.visual.*        load_vision_tower        thinker.lm_head.*   load_text_model
+    thinker.compressor.*    load_selector_state      talker.*, token2wav.*   never read
+
+Every function takes a folder or a hub id and raises FileNotFoundError where files are missing and
+ValueError where they are damaged or do not fit together. Knows nothing of what runs the models.
+Source of the layout: Qwen/Qwen2.5-Omni-7B and dingyue1011/OmniSIFT-7B on the Hugging Face hub.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from torch import Tensor, nn
+from transformers import (
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Qwen2_5OmniThinkerConfig,
+    Qwen2Tokenizer,
+)
+from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import (
+    Qwen2_5OmniAudioEncoder,
+    Qwen2_5OmniThinkerTextModel,
+    Qwen2_5OmniVisionEncoder,
+)
+from transformers.utils import logging as transformers_logging
+
+from compressor.omni.shards import locate, read_tensors
+
+CONFIG_FILE = "config.json"
+_THINKER = "qwen2_5_omni_thinker"
+TOKENIZER_FILES = ["*.json", "*.txt", "*.jinja"]
+_Model = TypeVar("_Model", bound=PreTrainedModel)
+
+
+@dataclass(frozen=True, slots=True)
+class SelectorGeometry:
+    """Sizes of the audio selector; the defaults are those of the published checkpoint."""
+
+    selector_size: int = 512
+    num_heads: int = 8
+
+
+def load_config(source: str | Path) -> Qwen2_5OmniThinkerConfig:
+    """Read the thinker's config out of config.json; it holds every size and id."""
+    path = locate(source, [CONFIG_FILE]) / CONFIG_FILE
+    if not path.exists():
+        raise FileNotFoundError(f"no {CONFIG_FILE} in {path.parent}: is it a checkpoint folder?")
+    try:
+        content = json.loads(path.read_text())
+        if "thinker_config" not in content and content.get("model_type") != _THINKER:
+            raise ValueError("no thinker_config")
+        return Qwen2_5OmniThinkerConfig.from_pretrained(path.parent)
+    except (OSError, TypeError, ValueError, StrictDataclassError) as exc:
+        raise ValueError(f"{path} does not describe a Qwen2.5-Omni: {exc!r}") from exc
+
+
+def selector_geometry(config: Qwen2_5OmniThinkerConfig) -> SelectorGeometry:
+    """Return the selector's sizes: the config's own where it has a `compressor` entry."""
+    return SelectorGeometry(**(getattr(config, "compressor", None) or {}))
+
+
+def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer from the checkpoint's own files."""
+    folder = locate(source, TOKENIZER_FILES)
+    if not any((folder / name).exists() for name in ("tokenizer.json", "vocab.json")):
+        raise FileNotFoundError(
+            f"no tokenizer.json or vocab.json in {folder}: copy the tokenizer's files there"
+        )
+    tokenizer: PreTrainedTokenizerBase = Qwen2Tokenizer.from_pretrained(folder)
+    return tokenizer
+
+
+def load_audio_tower(
+    source: str | Path,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Qwen2_5OmniAudioEncoder:
+    """Load the audio tower, ready for inference."""
+    config = load_config(source).audio_config
+    tensors = _strip(read_tensors(source, "thinker.audio_tower."), "thinker.audio_tower.")
+    return _build(Qwen2_5OmniAudioEncoder, config, tensors, dtype, device)
+
+
+def load_vision_tower(
+    source: str | Path,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> Qwen2_5OmniVisionEncoder:
+    """Load the vision tower with its merger, ready for inference."""
+    config = load_config(source).vision_config
+    tensors = _strip(read_tensors(source, "thinker.visual."), "thinker.visual.")
+    return _build(Qwen2_5OmniVisionEncoder, config, tensors, dtype, device)
+
+
+def load_text_model(
+    source: str | Path,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+) -> tuple[Qwen2_5OmniThinkerTextModel, nn.Linear]:
+    """Load the language model and its head, ready for inference.
+
+    Returns:
+        The model and the head, D to vocabulary without bias. A checkpoint without a head of its
+        own is tied: the head then shares the weight of the embedding.
+    """
+    config = load_config(source).get_text_config()
+    stored = read_tensors(source, "thinker.model.", "thinker.lm_head.")
+    head_weight = stored.pop("thinker.lm_head.weight", None)
+    model = _build(
+        Qwen2_5OmniThinkerTextModel, config, _strip(stored, "thinker.model."), dtype, device
+    )
+    embedding = model.embed_tokens.weight
+    head = nn.Linear(embedding.shape[1], embedding.shape[0], bias=False, device="meta")
+    weight = embedding if head_weight is None else head_weight.to(device, dtype)
+    if weight.shape != embedding.shape:
+        raise ValueError(
+            f"thinker.lm_head.weight is {list(weight.shape)}, but the embedding is "
+            f"{list(embedding.shape)}"
+        )
+    head.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    return model, head.eval()
+
+
+def load_selector_state(source: str | Path) -> dict[str, Tensor] | None:
+    """Read the audio selector's tensors under their own names; None where there are none."""
+    tensors = _strip(read_tensors(source, "thinker.compressor."), "thinker.compressor.")
+    return tensors or None
+
+
+def _strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+
+
+def _build(
+    kind: type[_Model],
+    config: Any,
+    tensors: dict[str, Tensor],
+    dtype: torch.dtype,
+    device: torch.device | str,
+) -> _Model:
+    _check_names(kind, config, tensors)
+    with _no_progress_bar():
+        # this also rebuilds the buffers that no checkpoint holds, such as rope frequencies
+        built: Any = kind.from_pretrained(
+            None, config=config, state_dict=tensors, dtype=dtype, attn_implementation="sdpa"
+        )
+    model: _Model = built.to(device).requires_grad_(False).eval()
+    return model
+
+
+def _check_names(kind: type[_Model], config: Any, tensors: dict[str, Tensor]) -> None:
+    with torch.device("meta"):
+        expected = {name: weight.shape for name, weight in kind(config).state_dict().items()}
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    if wrong := sorted(name for name, _ in expected.items() ^ found.items()):
+        raise ValueError(
+            f"{kind.__name__} and the checkpoint differ in {len(set(wrong))} tensors, for instance "
+            f"{wrong[0]} (expected {_shape(expected, wrong[0])}, stored {_shape(found, wrong[0])}):"
+            " is the checkpoint complete, and does its config.json belong to it?"
+        )
+
+
+def _shape(shapes: dict[str, torch.Size], name: str) -> list[int] | None:
+    return list(shapes[name]) if name in shapes else None
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    switches: Any = transformers_logging  # untyped functions
+    was_enabled = switches.is_progress_bar_enabled()
+    switches.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            switches.enable_progress_bar()

@@ -1,0 +1,165 @@
+"""Spatio-temporal video pruning (STVP), each chunk by itself. Has no parameters, knows no audio.
+
+Source: OmniSIFT (arXiv 2602.04804), section 3, with the rounding of the official code.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from compressor.config import CompressorConfig
+from compressor.keep import keep_top, num_kept, take
+from compressor.scores import spatial_redundancy, temporal_redundancy
+from compressor.tokens import TokenChunk
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamState:
+    """What a live stream remembers from one chunk to the next. Empty at a stream's start.
+
+    It is a cache: starting again from an empty one costs some tokens, never correctness.
+
+    Attributes:
+        grid: The last temporal grid, raw (unpruned), `[P, D]`; its own memory. None: no reference.
+        end_s: When that grid ended, seconds since the stream's start.
+        chunks_since_refresh: Chunks since a grid was last scored without a reference.
+    """
+
+    grid: Tensor | None = None
+    end_s: float = 0.0
+    chunks_since_refresh: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrunedVideo:
+    """The video tokens within budget, of B chunks of equal shapes.
+
+    Attributes:
+        embeddings: `[B, K, D]`, what guides the audio selector.
+        index: `[B, K]` int64, ascending indices into the chunk's video tokens.
+        scores: `[B, K]` float32, the saliency each token was chosen by.
+        is_kept: `[B, K]` bool, the tokens that go on; None: all of them do.
+        num_kept: Tokens that go on, for each of the B chunks.
+        is_fresh: Whether a grid was scored without a reference though one was at hand (a cut), or
+            the first had none, for each of the B chunks.
+    """
+
+    embeddings: Tensor
+    index: Tensor
+    scores: Tensor
+    is_kept: Tensor | None
+    num_kept: tuple[int, ...]
+    is_fresh: tuple[bool, ...]
+
+    @classmethod
+    def empty(cls, audio: Tensor) -> "PrunedVideo":
+        """Give the outcome for chunks without video, beside their audio `[B, A, D]`."""
+        num_chunks = len(audio)
+        return cls(
+            embeddings=audio[:, :0],
+            index=torch.zeros(num_chunks, 0, dtype=torch.int64, device=audio.device),
+            scores=torch.zeros(num_chunks, 0, device=audio.device),
+            is_kept=None,
+            num_kept=(0,) * num_chunks,
+            is_fresh=(True,) * num_chunks,
+        )
+
+
+class Pruner(Protocol):
+    """Chooses video tokens and decides what a stream remembers."""
+
+    def reference(self, chunk: TokenChunk, state: StreamState) -> Tensor | None:
+        """Give the grid `[P, D]` that the chunk's first grid is to be compared with, if any."""
+        ...
+
+    def prune(self, grids: Sequence[Tensor], reference: Tensor | None) -> PrunedVideo:
+        """Prune B chunks of equal shapes.
+
+        Args:
+            grids: T >= 1 temporal grids, `[B, P_t, D]` each.
+            reference: `[B, P_1, D]`, or None when none of the chunks has one.
+        """
+        ...
+
+    def advance(self, chunk: TokenChunk, state: StreamState, *, is_fresh: bool) -> StreamState:
+        """Give the state that follows the chunk; `is_fresh` as its `PrunedVideo` says."""
+        ...
+
+
+class VideoPruner:
+    """The published method.
+
+    Grids are paired: 1 with 2, 3 with 4, and so on. The first of a pair keeps the tokens least like
+    its mean, the second those least like the same place in the first. Edge rules, as in the
+    official code: a grid without a partner is treated as a first; a second grid of another size
+    than its first has nothing to be compared with and is kept whole (its scores are spatial).
+
+    Kept counts follow from shapes alone, so nothing here waits for a device.
+    """
+
+    def __init__(self, config: CompressorConfig) -> None:
+        self._keep_ratio = config.video_keep_ratio
+
+    def reference(self, chunk: TokenChunk, state: StreamState) -> Tensor | None:
+        """See `Pruner`; there never is one."""
+        return None
+
+    def prune(self, grids: Sequence[Tensor], reference: Tensor | None) -> PrunedVideo:
+        """See `Pruner`."""
+        choices = [self._choose(grids, number) for number in range(len(grids))]
+        embeddings, index, scores = join(grids, choices)
+        num_chunks, num_tokens = index.shape
+        return PrunedVideo(
+            embeddings,
+            index,
+            scores,
+            is_kept=None,
+            num_kept=(num_tokens,) * num_chunks,
+            is_fresh=(True,) * num_chunks,
+        )
+
+    def advance(self, chunk: TokenChunk, state: StreamState, *, is_fresh: bool) -> StreamState:
+        """See `Pruner`; nothing is remembered."""
+        return StreamState()
+
+    def _choose(self, grids: Sequence[Tensor], number: int) -> "Choice":
+        grid, is_second = grids[number], number % 2 == 1
+        num_keep = num_kept(grid.shape[1], self._keep_ratio)
+        if is_second and grid.shape == grids[number - 1].shape:
+            redundancy = temporal_redundancy(grid, grids[number - 1])
+        else:
+            redundancy = spatial_redundancy(grid)
+            num_keep = grid.shape[1] if is_second else num_keep
+        # ranked by the similarity itself: 1 - similarity would round some of its ranks away
+        index = keep_top(-redundancy, num_keep)
+        return Choice(index, 1 - take(redundancy, index))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """Tokens chosen in one grid: ascending indices into the grid, and their saliency, `[B, k]`."""
+
+    index: Tensor
+    saliency: Tensor
+
+
+def join(grids: Sequence[Tensor], choices: Sequence[Choice]) -> tuple[Tensor, Tensor, Tensor]:
+    """Put the choices of T >= 1 grids in sequence.
+
+    Returns:
+        The chosen embeddings `[B, K, D]`, their indices into the chunk's video tokens `[B, K]`,
+        and their saliency `[B, K]`.
+    """
+    pairs = list(zip(grids, choices, strict=True))
+    starts = accumulate((grid.shape[1] for grid in grids), initial=0)
+    index = [choice.index + start for choice, start in zip(choices, starts, strict=False)]
+    embeddings = [take(grid, choice.index) for grid, choice in pairs]
+    saliency = [choice.saliency for choice in choices]
+    return torch.cat(embeddings, dim=1), torch.cat(index, dim=1), torch.cat(saliency, dim=1)
+
+
+__all__ = ["Choice", "PrunedVideo", "Pruner", "StreamState", "VideoPruner", "join"]

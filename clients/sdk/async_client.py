@@ -1,0 +1,189 @@
+"""The asyncio client, twin of `clients.sdk.client`. Knows only httpx and `clients.sdk`'s values."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+
+from clients.sdk import calls
+from clients.sdk.answers import AnswerStream
+from clients.sdk.backoff import Backoff
+from clients.sdk.calls import AskOptions, Call, SessionOptions
+from clients.sdk.errors import OmniSiftError, TimedOut
+from clients.sdk.events import Event
+from clients.sdk.feed import SILENCE_LIMIT_S, EventFeed
+from clients.sdk.models import Answer, Session, Timeline, Turn
+from clients.sdk.transport import (
+    DEFAULT_URL,
+    POLL_S,
+    http_options,
+    raise_for_status,
+    reply_from,
+    request_options,
+    translated,
+)
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """Talks to one service, from one event loop. Close it, or use it in an `async with`.
+
+    Every method raises an `OmniSiftError`: `ConnectionFailed`, `TimedOut`, `MalformedAnswer` or
+    an `ApiError` such as `NotFound`; see `clients.sdk.errors`. Generators that are not run to
+    their end want `contextlib.aclosing`, so that their connection is closed at once.
+
+        async with AsyncClient() as client:
+            session = await client.create_session(profile="live")
+            ...  # publish to it
+            await client.wait_until_live(session.id)
+            print((await client.ask(session.id, "what is seen ?")).answer)
+
+    Args:
+        base_url: Where the service is.
+        api_key: Sent as a bearer token with every request.
+        timeout_s: Longest wait for an answer, and between two parts of a streamed one.
+        backoff: How `events` reconnects.
+        transport: An httpx transport, for tests and proxies.
+    """
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_URL,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 60.0,
+        backoff: Backoff | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.base_url = base_url
+        self._backoff = backoff or Backoff()
+        options = http_options(base_url, api_key, timeout_s)
+        self._http = httpx.AsyncClient(**options, transport=transport)
+
+    async def create_session(self, **options: Unpack[SessionOptions]) -> Session:
+        """Open a session, to publish to and to ask about."""
+        return await self.send(calls.create_session(options))
+
+    async def get_session(self, session_id: str) -> Session:
+        return await self.send(calls.get_session(session_id))
+
+    async def list_sessions(self) -> tuple[Session, ...]:
+        """The sessions this key may see, newest first."""
+        return await self.send(calls.list_sessions())
+
+    async def end_session(self, session_id: str) -> None:
+        """End a session: its publisher is disconnected and its context is freed."""
+        await self.send(calls.end_session(session_id))
+
+    async def timeline(self, session_id: str) -> Timeline:
+        return await self.send(calls.timeline(session_id))
+
+    async def turns(self, session_id: str) -> tuple[Turn, ...]:
+        """What was asked and answered so far, oldest first."""
+        return await self.send(calls.turns(session_id))
+
+    async def wait_until_live(self, session_id: str, *, timeout_s: float = 30.0) -> Session:
+        """Wait until the first chunk of the stream is in the context.
+
+        Raises:
+            TimedOut: It was not, after `timeout_s`.
+            Conflict: The session has ended.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            session = await self.get_session(session_id)
+            if calls.check_answerable(session):
+                return session
+            if time.monotonic() >= deadline_s:
+                raise TimedOut(f"session {session_id!r} has no media after {timeout_s:g} s")
+            await asyncio.sleep(POLL_S)
+
+    async def ask(self, session_id: str, question: str, **options: Unpack[AskOptions]) -> Answer:
+        """Ask about the stream so far and wait for the whole answer."""
+        return await self.send(calls.ask(session_id, question, options))
+
+    async def ask_stream(
+        self, session_id: str, question: str, **options: Unpack[AskOptions]
+    ) -> AsyncGenerator[str | Answer, None]:
+        """Ask, and yield the answer's text as it is generated, then the `Answer`.
+
+        Closing the generator cancels the question.
+        """
+        answer = AnswerStream()
+        async with self._stream(calls.ask_stream(session_id, question, options)) as response:
+            async for data in response.aiter_bytes():
+                for item in answer.feed(data):
+                    yield item
+        answer.close()
+
+    async def events(
+        self,
+        session_id: str,
+        *,
+        after: str | None = None,
+        replay: bool = True,
+        on_lost: Callable[[OmniSiftError | None, float], None] | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """Yield the session's events until it ends, reconnecting where a connection is lost.
+
+        Args:
+            session_id: Which session.
+            after: Cursor of the last event seen; begin after it.
+            replay: Without `after`: begin with the oldest event kept, rather than with the next.
+            on_lost: Told of every lost connection: its error (None for a clean close) and the
+                seconds until the next attempt.
+        """
+        feed = EventFeed(session_id, after=after, replay=replay, backoff=self._backoff)
+        while not feed.is_over:
+            failure = None
+            try:
+                async with self._stream(feed.call(), silence_limit_s=SILENCE_LIMIT_S) as response:
+                    feed.connected()
+                    async for data in response.aiter_bytes():
+                        for event in feed.receive(data):
+                            yield event
+                        if feed.is_over:
+                            return
+            except OmniSiftError as exc:
+                failure = exc
+            wait_s = feed.wait_s(failure)
+            if on_lost is not None:
+                on_lost(failure, wait_s)
+            await asyncio.sleep(wait_s)
+
+    async def send(self, call: Call[T]) -> T:
+        """Send a request made by `clients.sdk.calls` and read its answer."""
+        with translated(self.base_url):
+            response = await self._http.request(**request_options(call))
+        return call.read(reply_from(response))
+
+    @asynccontextmanager
+    async def _stream(
+        self, call: Call[Any], *, silence_limit_s: float | None = None
+    ) -> AsyncIterator[httpx.Response]:
+        options = request_options(call, silence_limit_s)
+        with translated(self.base_url):
+            async with self._http.stream(**options) as response:
+                if not response.is_success:
+                    await response.aread()
+                    raise_for_status(response)
+                yield response
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()

@@ -1,0 +1,170 @@
+"""Requests as values: what to send, and how to read what comes back. Knows nothing about httpx.
+
+Both clients send these, so that no request is built, and no answer read, in two places.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypedDict, TypeVar
+from urllib.parse import quote
+
+from clients.sdk.codec import decode
+from clients.sdk.errors import Conflict, MalformedAnswer, error_from_response
+from clients.sdk.models import Answer, Session, SessionList, Timeline, Turn, TurnList
+
+T = TypeVar("T")
+EVENT_STREAM = "text/event-stream"
+
+
+class SessionOptions(TypedDict, total=False):
+    """What the creator of a session may choose; None leaves the choice to the service."""
+
+    profile: str | None
+    video_keep_ratio: float | None
+    audio_keep_ratio: float | None
+    instructions: str | None
+    metadata: Mapping[str, str] | None
+
+
+class AskOptions(TypedDict, total=False):
+    """How to answer; None leaves the choice to the service.
+
+    `window_s` limits the answer to the last so many seconds of stream.
+    """
+
+    max_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    seed: int | None
+    stop: list[str] | None
+    window_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer, read to its end. Header names are lower-case."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """A request and how to read its answer.
+
+    Attributes:
+        path: Relative to the service's URL, or an absolute URL.
+        parse: Reads the answer of a request that succeeded.
+        body: Content; its type is in `headers`.
+    """
+
+    method: str
+    path: str
+    parse: Callable[[Reply], T]
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def read(self, reply: Reply) -> T:
+        """Return the answer.
+
+        Raises:
+            ApiError: The service said no.
+            MalformedAnswer: The answer is not of the expected form.
+        """
+        if reply.status >= 300:
+            raise error_from_response(reply.status, reply.headers, reply.body)
+        return self.parse(reply)
+
+
+def create_session(options: SessionOptions) -> Call[Session]:
+    return _post("v1/sessions", options, _json_as(Session))
+
+
+def get_session(session_id: str) -> Call[Session]:
+    return Call("GET", session_path(session_id), _json_as(Session))
+
+
+def list_sessions() -> Call[tuple[Session, ...]]:
+    read = _json_as(SessionList)
+    return Call("GET", "v1/sessions", lambda reply: read(reply).data)
+
+
+def end_session(session_id: str) -> Call[None]:
+    return Call("DELETE", session_path(session_id), no_answer)
+
+
+def timeline(session_id: str) -> Call[Timeline]:
+    return Call("GET", f"{session_path(session_id)}/timeline", _json_as(Timeline))
+
+
+def turns(session_id: str) -> Call[tuple[Turn, ...]]:
+    read = _json_as(TurnList)
+    return Call("GET", f"{session_path(session_id)}/turns", lambda reply: read(reply).data)
+
+
+def ask(session_id: str, question: str, options: AskOptions) -> Call[Answer]:
+    body = {"question": question, **options}
+    return _post(f"{session_path(session_id)}/query", body, _json_as(Answer))
+
+
+def ask_stream(session_id: str, question: str, options: AskOptions) -> Call[None]:
+    """The streaming form of `ask`; its answer is for `clients.sdk.answers.AnswerStream`."""
+    body = {"question": question, **options, "stream": True}
+    return _post(f"{session_path(session_id)}/query", body, no_answer, accept=EVENT_STREAM)
+
+
+def events(session_id: str, *, after: str | None, replay: bool) -> Call[None]:
+    """The event feed; its answer is for `clients.sdk.feed.EventFeed`.
+
+    Args:
+        session_id: Which session.
+        after: Cursor of the last event seen; it wins over `replay`.
+        replay: Begin with the oldest event that the service has kept.
+    """
+    path = f"{session_path(session_id)}/events"
+    headers = {"accept": EVENT_STREAM, "cache-control": "no-store"}
+    if after is not None:
+        return Call("GET", path, no_answer, headers={**headers, "last-event-id": after})
+    return Call("GET", f"{path}?replay={int(replay)}", no_answer, headers=headers)
+
+
+def session_path(session_id: str) -> str:
+    return f"v1/sessions/{quote(session_id, safe='')}"
+
+
+def no_answer(_reply: Reply) -> None:
+    return None
+
+
+def check_answerable(session: Session) -> bool:
+    """Tell whether the session can be asked about yet.
+
+    Raises:
+        Conflict: It has ended, so that it never will be.
+    """
+    if session.has_ended:
+        reason = session.end_reason or "unknown reason"
+        raise Conflict(f"session {session.id!r} has ended ({reason})", code="session_ended")
+    return session.is_answerable
+
+
+def _post(
+    path: str, body: Mapping[str, Any], parse: Callable[[Reply], T], *, accept: str = "*/*"
+) -> Call[T]:
+    given = {name: value for name, value in body.items() if value is not None}
+    headers = {"content-type": "application/json", "accept": accept}
+    return Call("POST", path, parse, json.dumps(given).encode(), headers)
+
+
+def _json_as(kind: type[T]) -> Callable[[Reply], T]:
+    def parse(reply: Reply) -> T:
+        try:
+            value = json.loads(reply.body)
+        except ValueError as exc:
+            raise MalformedAnswer(f"{reply.url} did not answer with JSON") from exc
+        return decode(kind, value)
+
+    return parse

@@ -1,0 +1,153 @@
+"""A session's events, typed. Knows nothing about connections.
+
+Event
+├── StatusEvent     session.created, .connecting, .live, .idle, .ended
+├── ChunkEvent      2 s of stream are in the context
+├── GapEvent        media was missing
+├── DroppedEvent    a chunk was given up, and why
+└── TurnEvent       a question was answered, by whoever asked it
+
+A type that this version does not know is a plain `Event`; its fields are in `data`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from clients.sdk.codec import decode
+from clients.sdk.errors import MalformedAnswer
+from clients.sdk.models import Gap, Tokens, Turn
+from clients.sdk.stream import SseEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to a session.
+
+    Attributes:
+        at_s: Unix time.
+        cursor: Where the feed can be resumed after this event.
+        data: The event exactly as received.
+    """
+
+    type: str
+    session_id: str
+    at_s: float
+    cursor: str = field(default="", metadata={"json": None})
+    data: Mapping[str, Any] = field(
+        default_factory=dict, repr=False, compare=False, metadata={"json": None}
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusEvent(Event):
+    """The session's status changed."""
+
+    reason: str | None = None
+    started_at_s: float | None = None
+
+    @property
+    def status(self) -> str:
+        return self.type.removeprefix("session.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Which tokens were kept.
+
+    Attributes:
+        video: Per temporal grid (1 s), ascending indices of patches in row-major order.
+        audio: Ascending indices of audio tokens.
+    """
+
+    video: tuple[tuple[int, ...], ...] = ()
+    audio: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkEvent(Event):
+    """A chunk reached the context.
+
+    Attributes:
+        start_s: Stream time, in seconds; so is `end_s`.
+        grid_sizes: (rows, columns) of patches per temporal grid.
+        lag_s: Glass to context, in seconds.
+        stages_s: Seconds spent per stage.
+        skew_s: How much later audio arrives than the video of the same instant.
+    """
+
+    index: int
+    start_s: float
+    end_s: float
+    tokens: Tokens
+    kept: Kept = field(default_factory=Kept)
+    grid_sizes: tuple[tuple[int, int], ...] = ()
+    lag_s: float | None = None
+    stages_s: Mapping[str, float] = field(default_factory=dict)
+    skew_s: float | None = None
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapEvent(Event):
+    """Media was missing for `duration_s` from stream time `start_s`."""
+
+    modality: str
+    start_s: float
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DroppedEvent(Event):
+    """A chunk was given up."""
+
+    reason: str
+    index: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnEvent(Event):
+    """A question was answered."""
+
+    turn: Turn
+
+
+_KINDS: dict[str, type[Event]] = {
+    "chunk": ChunkEvent,
+    "gap": GapEvent,
+    "dropped": DroppedEvent,
+}
+
+
+def parse_event(sse: SseEvent) -> Event:
+    """Read one event of the feed.
+
+    Raises:
+        MalformedAnswer: Its data is not JSON, or lacks what its type promises.
+    """
+    try:
+        data = json.loads(sse.data)
+    except ValueError as exc:
+        raise MalformedAnswer(f"event data is not JSON: {sse.data[:80]!r}") from exc
+    # the three common fields of a turn event live beside those of the turn itself
+    fields = data | {"turn": data} if sse.type == "turn" and isinstance(data, dict) else data
+    return replace(decode(_kind(sse.type), fields), type=sse.type, cursor=sse.id, data=data)
+
+
+def _kind(type_: str) -> type[Event]:
+    if type_.startswith("session."):
+        return StatusEvent
+    return TurnEvent if type_ == "turn" else _KINDS.get(type_, Event)
+
+
+__all__ = [
+    "ChunkEvent",
+    "DroppedEvent",
+    "Event",
+    "GapEvent",
+    "Kept",
+    "StatusEvent",
+    "TurnEvent",
+    "parse_event",
+]

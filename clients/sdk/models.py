@@ -1,0 +1,199 @@
+"""What the service answers with, as plain values. Knows nothing about how they are fetched.
+
+All are read by `clients.sdk.codec`: fields that this version does not know are ignored.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ModalityTokens:
+    """Tokens of one modality.
+
+    Attributes:
+        in_: Before compression (`in` in JSON).
+        kept: After it.
+    """
+
+    in_: int = field(metadata={"json": "in"})
+    kept: int
+
+    def __add__(self, other: "ModalityTokens") -> "ModalityTokens":
+        return ModalityTokens(self.in_ + other.in_, self.kept + other.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Tokens by modality."""
+
+    video: ModalityTokens
+    audio: ModalityTokens
+
+    @classmethod
+    def zero(cls) -> "Tokens":
+        return cls(ModalityTokens(0, 0), ModalityTokens(0, 0))
+
+    @property
+    def total(self) -> ModalityTokens:
+        return self.video + self.audio
+
+    @property
+    def keep_ratio(self) -> float | None:
+        """Kept / total tokens; None before the first token."""
+        return self.total.kept / self.total.in_ if self.total.in_ else None
+
+    def __add__(self, other: "Tokens") -> "Tokens":
+        return Tokens(self.video + other.video, self.audio + other.audio)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session's record.
+
+    Attributes:
+        status: "created", "connecting", "live", "idle" or "ended".
+        keep_ratio: Kept / total tokens so far, None before the first chunk.
+        created_at_s: Unix time.
+        started_at_s: Unix time of the first media, None before it.
+        ended_at_s: Unix time, None while the session is open.
+        chunks: Chunks (2 s each) in the log since the start.
+        stream_s: Stream time up to which the context reaches, in seconds.
+        lag_s: Glass to context of the last chunk, in seconds.
+        links: Paths of what can be done with the session, by name.
+    """
+
+    id: str
+    status: str
+    profile: str
+    created_at_s: float
+    tokens: Tokens
+    keep_ratio: float | None = None
+    started_at_s: float | None = None
+    ended_at_s: float | None = None
+    end_reason: str | None = None
+    chunks: int = 0
+    stream_s: float = 0.0
+    lag_s: float | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status == "ended"
+
+    @property
+    def is_answerable(self) -> bool:
+        """The context holds at least one chunk, so that a question has something to be about."""
+        return self.chunks > 0 and not self.has_ended
+
+
+@dataclass(frozen=True, slots=True)
+class SessionList:
+    """Sessions, newest first."""
+
+    data: tuple[Session, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of an answer; `stream` is the session's tokens in and kept so far."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    stream: Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer.
+
+    Attributes:
+        answer: Its text.
+        finish_reason: "stop", "length" or "cancelled".
+        context_start_s: Stream time of the oldest chunk seen, in seconds.
+        context_end_s: Stream time up to which the answer has seen, in seconds.
+        ttft_s: Seconds from the question's arrival at the service to the first token.
+        duration_s: Seconds until the last.
+    """
+
+    id: str
+    session_id: str
+    question: str
+    answer: str
+    finish_reason: str
+    context_start_s: float
+    context_end_s: float
+    ttft_s: float | None
+    duration_s: float
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One question and its answer, as the session remembers it.
+
+    Attributes:
+        asked_at_s: Unix time.
+        context_end_s: Stream time up to which the answer had seen, in seconds.
+    """
+
+    id: str
+    question: str
+    answer: str
+    asked_at_s: float
+    context_end_s: float
+    finish_reason: str
+    ttft_s: float | None
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnList:
+    """Turns, oldest first."""
+
+    data: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Media that was missing; times are stream times in seconds."""
+
+    modality: str
+    start_s: float
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineChunk:
+    """One 2 s unit of the stream; times are stream times in seconds."""
+
+    index: int
+    start_s: float
+    end_s: float
+    tokens: Tokens
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The units of the stream in the log, oldest first."""
+
+    session_id: str
+    chunks: tuple[TimelineChunk, ...]
+
+
+__all__ = [
+    "Answer",
+    "Gap",
+    "ModalityTokens",
+    "Session",
+    "SessionList",
+    "Timeline",
+    "TimelineChunk",
+    "Tokens",
+    "Turn",
+    "TurnList",
+    "Usage",
+]

@@ -1,0 +1,383 @@
+"""A small real HTTP server that speaks the wire: the service's own schemas, real WHIP peers.
+
+It knows no model: answers are fixed words, chunks are made up while media arrives.
+"""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+
+from service.api import schemas
+from tests.clients.receiver import Receiver
+
+WEB = Path(__file__).parents[2] / "clients" / "web"
+GRID = (6, 8)
+
+
+@dataclass
+class Feed:
+    """A session as the fake holds it."""
+
+    record: schemas.Session
+    receivers: dict[str, Receiver] = field(default_factory=dict)
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    turns: list[schemas.TurnItem] = field(default_factory=list)
+
+    def add_event(self, type_: str, **data: Any) -> None:
+        common = {"type": type_, "session_id": self.record.id, "at_s": 1000.0 + len(self.events)}
+        self.events.append((type_, common | data))
+
+
+@dataclass
+class FakeService:
+    """State and switches that tests set.
+
+    Attributes:
+        words: What every answer says.
+        refusals: (method, path suffix) -> (status, code, headers): refuse such requests.
+        chunk_s: How often a chunk appears while media arrives.
+        word_gap_s: Pause between two words of a streamed answer.
+        events_per_connection: Close the event feed after so many, as a failing proxy would.
+    """
+
+    words: tuple[str, ...] = ("a", " red", " circle")
+    api_key: str | None = None
+    chunk_s: float = 0.3
+    word_gap_s: float = 0.0
+    events_per_connection: int | None = None
+    refusals: dict[tuple[str, str], tuple[int, str, dict[str, str]]] = field(default_factory=dict)
+    feeds: dict[str, Feed] = field(default_factory=dict)
+    requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
+
+    def feed(self, session_id: str | None = None) -> Feed:
+        return self.feeds[session_id] if session_id else next(reversed(self.feeds.values()))
+
+    def bodies(self, method: str, suffix: str) -> list[dict[str, Any]]:
+        return [
+            json.loads(body)
+            for verb, path, _, body in self.requests
+            if verb == method and path.endswith(suffix)
+        ]
+
+    def create(self, **options: Any) -> Feed:
+        id_ = f"s{len(self.feeds)}"
+        feed = Feed(_record(id_, options))
+        self.feeds[id_] = feed
+        feed.add_event("session.created")
+        return feed
+
+    def add_chunk(self, feed: Feed) -> None:
+        record, index = feed.record, feed.record.chunks
+        rows, columns = GRID
+        kept = [[(index + 3 * i) % (rows * columns) for i in range(12)] for _ in range(2)]
+        tokens = schemas.Tokens.model_validate(
+            {"video": {"in": 2 * rows * columns, "kept": 24}, "audio": {"in": 50, "kept": 25}}
+        )
+        record.chunks, record.stream_s, record.lag_s = index + 1, 2.0 * (index + 1), 1.25
+        for modality in ("video", "audio"):
+            total, more = getattr(record.tokens, modality), getattr(tokens, modality)
+            total.in_ += more.in_
+            total.kept += more.kept
+        feed.add_event(
+            "chunk",
+            index=index,
+            start_s=2.0 * index,
+            end_s=2.0 * index + 2.0,
+            tokens=tokens.model_dump(by_alias=True),
+            kept={"video": [sorted(grid) for grid in kept], "audio": list(range(0, 50, 2))},
+            grid_sizes=[GRID, GRID],
+            lag_s=1.25,
+            stages_s={"encode": 0.2, "compress": 0.01, "prefill": 0.1},
+            skew_s=0.01,
+            gaps=[],
+        )
+
+    def set_status(self, feed: Feed, status: str, **data: Any) -> None:
+        feed.record.status = status  # type: ignore[assignment]  # statuses of the schema, as text
+        feed.add_event(f"session.{status}", **data)
+
+
+@dataclass
+class RunningService:
+    """The fake behind a real socket; `stop` and `start` are a crash and a restart on one port."""
+
+    fake: FakeService
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self._listener = listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.port))
+        self.port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            build_app(self.fake),
+            log_config=None,
+            ws="none",
+            lifespan="on",
+            timeout_graceful_shutdown=0,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._server.serve(sockets=[listener])), name="fake-service"
+        )
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.005)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._listener.close()
+
+
+@contextmanager
+def running(fake: FakeService | None = None) -> Iterator[RunningService]:
+    """Serve until the block ends."""
+    service = RunningService(fake or FakeService())
+    service.start()
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+def build_app(fake: FakeService) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        ticker = asyncio.create_task(_make_chunks(fake))
+        yield
+        ticker.cancel()
+        for feed in fake.feeds.values():
+            for receiver in feed.receivers.values():
+                await receiver.close()
+
+    app = FastAPI(lifespan=lifespan)
+    app.middleware("http")(_gate(fake))
+    _add_session_routes(app, fake)
+    _add_reading_routes(app, fake)
+    _add_query_route(app, fake)
+    _add_media_routes(app, fake)
+    if WEB.exists():
+        app.mount("/web", StaticFiles(directory=WEB))
+        app.get("/")(lambda: FileResponse(WEB / "index.html"))
+    return app
+
+
+def _gate(fake: FakeService) -> Any:
+    async def gate(request: Request, proceed: Any) -> Response:
+        path = request.url.path
+        body = await request.body()
+        fake.requests.append((request.method, path, dict(request.headers), body))
+        allowed = fake.api_key is None or not path.startswith("/v1")
+        if not allowed and request.headers.get("authorization") != f"Bearer {fake.api_key}":
+            return _error(401, "unauthorized", "a valid API key is needed")
+        for (method, suffix), (status, code, headers) in fake.refusals.items():
+            if request.method == method and path.endswith(suffix):
+                return _error(status, code, f"refused: {code}", headers)
+        response: Response = await proceed(request)
+        return response
+
+    return gate
+
+
+def _add_session_routes(app: FastAPI, fake: FakeService) -> None:
+    @app.post("/v1/sessions", status_code=201)
+    async def create(body: schemas.CreateSession) -> schemas.Session:
+        return fake.create(profile=body.profile, metadata=body.metadata).record
+
+    @app.get("/v1/sessions")
+    async def list_() -> schemas.SessionList:
+        return schemas.SessionList(data=[feed.record for feed in reversed(fake.feeds.values())])
+
+    @app.get("/v1/sessions/{id_}")
+    async def get(id_: str) -> Any:
+        return fake.feeds[id_].record if id_ in fake.feeds else _missing(id_)
+
+    @app.delete("/v1/sessions/{id_}")
+    async def end(id_: str) -> Response:
+        if id_ not in fake.feeds:
+            return _missing(id_)
+        fake.feeds[id_].record.end_reason = "deleted"
+        fake.set_status(fake.feeds[id_], "ended", reason="deleted")
+        return Response(status_code=204)
+
+
+def _add_reading_routes(app: FastAPI, fake: FakeService) -> None:
+    @app.get("/v1/sessions/{id_}/turns")
+    async def turns(id_: str) -> schemas.TurnList:
+        return schemas.TurnList(data=fake.feeds[id_].turns)
+
+    @app.get("/v1/sessions/{id_}/timeline")
+    async def timeline(id_: str) -> schemas.Timeline:
+        chunks = [data for type_, data in fake.feeds[id_].events if type_ == "chunk"]
+        return schemas.Timeline.model_validate({"session_id": id_, "chunks": chunks})
+
+    @app.get("/v1/sessions/{id_}/events")
+    async def events(id_: str, request: Request, replay: int = 1) -> Any:
+        if id_ not in fake.feeds:
+            return _missing(id_)
+        last = request.headers.get("last-event-id")
+        feed = fake.feeds[id_]
+        start = int(last) + 1 if last else (0 if replay else len(feed.events))
+        return StreamingResponse(_tell(fake, feed, start), media_type="text/event-stream")
+
+
+def _add_query_route(app: FastAPI, fake: FakeService) -> None:
+    @app.post("/v1/sessions/{id_}/query")
+    async def query(id_: str, body: schemas.Query) -> Any:
+        if id_ not in fake.feeds:
+            return _missing(id_)
+        feed = fake.feeds[id_]
+        if not feed.record.chunks:
+            return _error(409, "no_media_yet", "no media yet", retryable=True)
+        answer = _answer(fake, feed, body)
+        turn = schemas.TurnItem(
+            **answer.model_dump(include={*schemas.TurnItem.model_fields}), asked_at_s=1.0
+        )
+        feed.turns.append(turn)
+        feed.add_event("turn", **turn.model_dump())
+        if not body.stream:
+            return answer
+        return StreamingResponse(_speak(fake, answer), media_type="text/event-stream")
+
+
+def _add_media_routes(app: FastAPI, fake: FakeService) -> None:
+    @app.post("/v1/sessions/{id_}/whip")
+    async def offer(id_: str, request: Request) -> Response:
+        if id_ not in fake.feeds:
+            return _missing(id_)
+        feed = fake.feeds[id_]
+        resource = f"r{len(feed.receivers)}"
+        feed.receivers[resource] = receiver = Receiver()
+        sdp = await receiver.answer((await request.body()).decode())
+        headers = {"location": f"/v1/sessions/{id_}/whip/{resource}", "etag": '"1"'}
+        return Response(sdp, 201, headers, media_type="application/sdp")
+
+    @app.delete("/v1/sessions/{id_}/whip/{resource}")
+    async def stop(id_: str, resource: str) -> Response:
+        feed = fake.feeds[id_]
+        await feed.receivers[resource].close()
+        if feed.record.status == "live":
+            fake.set_status(feed, "idle", reason="publisher left")
+        return Response(status_code=200)
+
+
+async def _make_chunks(fake: FakeService) -> None:
+    while True:
+        await asyncio.sleep(fake.chunk_s)
+        for feed in list(fake.feeds.values()):
+            if any(
+                r.state == "connected" and any(r.frames.values()) for r in feed.receivers.values()
+            ):
+                if feed.record.status != "live":
+                    fake.set_status(feed, "live", started_at_s=1000.0)
+                fake.add_chunk(feed)
+
+
+async def _tell(fake: FakeService, feed: Feed, start: int) -> AsyncIterator[str]:
+    sent = 0
+    yield ": hello\n\n"
+    while True:
+        for index in range(start, len(feed.events)):
+            type_, data = feed.events[index]
+            yield f"id: {index}\nevent: {type_}\ndata: {json.dumps(data)}\n\n"
+            start, sent = index + 1, sent + 1
+            if sent == fake.events_per_connection:
+                return
+        if feed.record.status == "ended":
+            return
+        await asyncio.sleep(0.01)
+
+
+async def _speak(fake: FakeService, answer: schemas.Answer) -> AsyncIterator[str]:
+    for word in fake.words:
+        if word == "<break>":
+            return
+        if word == "<fail>":
+            body = {"code": "engine_unavailable", "message": "the engine died", "retryable": True}
+            yield f"event: error\ndata: {json.dumps({'error': body})}\n\n"
+            return
+        yield f"event: token\ndata: {json.dumps({'text': word})}\n\n"
+        await asyncio.sleep(fake.word_gap_s)
+    yield f"event: answer\ndata: {answer.model_dump_json(by_alias=True)}\n\n"
+
+
+def _answer(fake: FakeService, feed: Feed, body: schemas.Query) -> schemas.Answer:
+    usage = {
+        "prompt_tokens": 90,
+        "completion_tokens": 3,
+        "total_tokens": 93,
+        "stream": feed.record.tokens,
+    }
+    return schemas.Answer(
+        id=f"q{len(feed.turns)}",
+        session_id=feed.record.id,
+        question=body.question,
+        answer="".join(fake.words),
+        finish_reason="stop",
+        context_start_s=max(0.0, feed.record.stream_s - (body.window_s or 1e9)),
+        context_end_s=feed.record.stream_s,
+        ttft_s=0.12,
+        duration_s=0.2,
+        usage=schemas.Usage.model_validate(usage),
+    )
+
+
+def _record(id_: str, options: dict[str, Any]) -> schemas.Session:
+    zero = {"in": 0, "kept": 0}
+    path = f"/v1/sessions/{id_}"
+    return schemas.Session.model_validate(
+        {
+            "id": id_,
+            "status": "created",
+            "profile": options.get("profile") or "live",
+            "keep_ratio": None,
+            "created_at_s": 1000.0,
+            "started_at_s": None,
+            "ended_at_s": None,
+            "end_reason": None,
+            "chunks": 0,
+            "stream_s": 0.0,
+            "lag_s": None,
+            "tokens": {"video": zero, "audio": zero},
+            "metadata": options.get("metadata") or {},
+            "links": {
+                "self": path,
+                "whip": f"{path}/whip",
+                "query": f"{path}/query",
+                "events": f"{path}/events",
+            },
+        }
+    )
+
+
+def _missing(id_: str) -> Response:
+    return _error(404, "session_not_found", f"no session {id_!r}")
+
+
+def _error(
+    status: int,
+    code: str,
+    message: str,
+    headers: dict[str, str] | None = None,
+    *,
+    retryable: bool = False,
+) -> Response:
+    body = {"code": code, "message": message, "retryable": retryable or status >= 502}
+    return JSONResponse({"error": body}, status, headers)

@@ -1,0 +1,157 @@
+import asyncio
+import inspect
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from clients.sdk import (
+    Answer,
+    AsyncClient,
+    Client,
+    Conflict,
+    ConnectionFailed,
+    NotFound,
+    TimedOut,
+    Unavailable,
+)
+from clients.sdk.backoff import Backoff
+from clients.sdk.errors import OmniSiftError
+from tests.clients.fake_service import Feed, RunningService
+
+QUICK = Backoff(first_s=0.02, max_s=0.1, max_attempts=50)
+
+
+@pytest.fixture
+async def client(service: RunningService) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(service.url, backoff=QUICK) as client:
+        yield client
+
+
+@pytest.fixture
+def feed(service: RunningService) -> Feed:
+    """A session with two chunks."""
+    feed = service.fake.create()
+    service.fake.add_chunk(feed)
+    service.fake.add_chunk(feed)
+    return feed
+
+
+def test_twins_have_the_same_methods_with_the_same_arguments() -> None:
+    def methods(kind: type) -> dict[str, list[str]]:
+        public = {n: m for n, m in inspect.getmembers(kind, callable) if not n.startswith("_")}
+        return {
+            name.removeprefix("a"): list(inspect.signature(method).parameters)
+            for name, method in public.items()
+            if name not in ("ask", "ask_stream")
+        } | {n: list(inspect.signature(public[n]).parameters) for n in ("ask", "ask_stream")}
+
+    assert methods(Client) == methods(AsyncClient)
+
+
+async def test_session_lives_from_create_to_end(client: AsyncClient) -> None:
+    created = await client.create_session(profile="speech")
+
+    assert await client.get_session(created.id) == created
+    assert [s.id for s in await client.list_sessions()] == [created.id]
+    await client.end_session(created.id)
+    assert (await client.get_session(created.id)).has_ended
+
+
+async def test_question_is_answered_and_remembered(client: AsyncClient, feed: Feed) -> None:
+    answer = await client.ask("s0", "what is seen ?", window_s=2.0)
+
+    assert answer.answer == "a red circle"
+    assert [turn.answer for turn in await client.turns("s0")] == ["a red circle"]
+    assert [chunk.index for chunk in (await client.timeline("s0")).chunks] == [0, 1]
+
+
+async def test_streamed_answer_comes_in_pieces(client: AsyncClient, feed: Feed) -> None:
+    *text, answer = [item async for item in client.ask_stream("s0", "what is seen ?")]
+
+    assert text == ["a", " red", " circle"]
+    assert isinstance(answer, Answer)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"), [(("a", "<fail>"), Unavailable), (("a", "<break>"), ConnectionFailed)]
+)
+async def test_answer_that_breaks_off_raises_after_its_text(
+    service: RunningService,
+    client: AsyncClient,
+    feed: Feed,
+    words: tuple[str, ...],
+    expected: type[OmniSiftError],
+) -> None:
+    service.fake.words = words
+    stream = client.ask_stream("s0", "what is seen ?")
+
+    assert await anext(stream) == "a"
+    with pytest.raises(expected):
+        await anext(stream)
+
+
+async def test_many_questions_are_in_flight_at_once(
+    service: RunningService, client: AsyncClient, feed: Feed
+) -> None:
+    service.fake.word_gap_s = 0.1
+    started_s = time.monotonic()
+
+    async def ask() -> list[object]:
+        return [item async for item in client.ask_stream("s0", "what ?")]
+
+    answers = await asyncio.gather(*(ask() for _ in range(8)))
+
+    assert [len(items) for items in answers] == [4] * 8
+    assert time.monotonic() - started_s < 8 * 0.3
+
+
+async def test_errors_are_raised_by_what_to_do(client: AsyncClient) -> None:
+    session = await client.create_session()
+
+    with pytest.raises(NotFound, match="no session 'other'"):
+        await client.get_session("other")
+    with pytest.raises(Conflict):
+        await client.ask(session.id, "what ?")
+    with pytest.raises(NotFound):
+        await anext(client.ask_stream("other", "what ?"))
+
+
+async def test_wait_ends_with_the_first_chunk_or_at_its_deadline(
+    service: RunningService, client: AsyncClient
+) -> None:
+    feed = service.fake.create()
+
+    with pytest.raises(TimedOut):
+        await client.wait_until_live("s0", timeout_s=0.1)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        waiting = group.create_task(client.wait_until_live("s0", timeout_s=5))
+        await asyncio.sleep(0.1)
+        service.fake.add_chunk(feed)
+
+    assert waiting.result().chunks == 1
+
+
+async def test_events_survive_a_restart_of_the_service(
+    service: RunningService, client: AsyncClient, feed: Feed
+) -> None:
+    lost = []
+    events = client.events("s0", on_lost=lambda error, _wait_s: lost.append(error))
+    seen = [await anext(events) for _ in range(3)]
+
+    await asyncio.to_thread(service.stop)
+    service.fake.set_status(feed, "ended")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(asyncio.to_thread(service.start))
+        seen += [event async for event in events]
+
+    assert [e.cursor for e in seen] == ["0", "1", "2", "3"]
+    assert lost
+
+
+async def test_closing_the_events_closes_their_connection(
+    service: RunningService, client: AsyncClient, feed: Feed
+) -> None:
+    async with asyncio.timeout(5), aclosing(client.events("s0")) as events:
+        assert (await anext(events)).type == "session.created"

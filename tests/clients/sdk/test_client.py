@@ -1,0 +1,235 @@
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from clients.sdk import (
+    Answer,
+    BadRequest,
+    ChunkEvent,
+    Client,
+    Conflict,
+    ConnectionFailed,
+    NotFound,
+    Overloaded,
+    TimedOut,
+    Unauthorized,
+    Unavailable,
+)
+from clients.sdk.backoff import Backoff
+from clients.sdk.errors import OmniSiftError
+from tests.clients.fake_service import Feed, RunningService
+
+QUICK = Backoff(first_s=0.02, max_s=0.1, max_attempts=50)
+
+
+@pytest.fixture
+def client(service: RunningService) -> Iterator[Client]:
+    with Client(service.url, backoff=QUICK) as client:
+        yield client
+
+
+@pytest.fixture
+def feed(service: RunningService) -> Feed:
+    """A session with two chunks."""
+    feed = service.fake.create()
+    service.fake.add_chunk(feed)
+    service.fake.add_chunk(feed)
+    return feed
+
+
+def test_session_lives_from_create_to_end(client: Client) -> None:
+    created = client.create_session(profile="speech", metadata={"place": "roof"})
+
+    assert client.get_session(created.id) == created
+    assert created.profile == "speech"
+    assert [s.id for s in client.list_sessions()] == [created.id]
+    client.end_session(created.id)
+    assert client.get_session(created.id).has_ended
+
+
+def test_question_is_answered_and_remembered(client: Client, feed: Feed) -> None:
+    answer = client.ask("s0", "what is seen ?", window_s=2.0, max_tokens=8)
+
+    assert answer.answer == "a red circle"
+    assert (answer.context_start_s, answer.context_end_s) == (2.0, 4.0)
+    assert [turn.answer for turn in client.turns("s0")] == ["a red circle"]
+    assert [chunk.index for chunk in client.timeline("s0").chunks] == [0, 1]
+
+
+def test_streamed_answer_comes_in_pieces(client: Client, feed: Feed) -> None:
+    *text, answer = client.ask_stream("s0", "what is seen ?")
+
+    assert text == ["a", " red", " circle"]
+    assert isinstance(answer, Answer)
+    assert answer.answer == "a red circle"
+
+
+def test_first_word_arrives_long_before_the_last(
+    service: RunningService, client: Client, feed: Feed
+) -> None:
+    service.fake.word_gap_s = 0.3
+    started_s = time.monotonic()
+
+    stream = client.ask_stream("s0", "what is seen ?")
+    next(stream)
+    first_s = time.monotonic() - started_s
+    stream.close()
+
+    assert first_s < 0.3
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"), [(("a", "<fail>"), Unavailable), (("a", "<break>"), ConnectionFailed)]
+)
+def test_answer_that_breaks_off_raises_after_its_text(
+    service: RunningService,
+    client: Client,
+    feed: Feed,
+    words: tuple[str, ...],
+    expected: type[OmniSiftError],
+) -> None:
+    service.fake.words = words
+    stream = client.ask_stream("s0", "what is seen ?")
+
+    assert next(stream) == "a"
+    with pytest.raises(expected):
+        next(stream)
+
+
+def test_errors_are_raised_by_what_to_do(service: RunningService, client: Client) -> None:
+    session = client.create_session()
+
+    with pytest.raises(NotFound, match="no session 'other'"):
+        client.get_session("other")
+    with pytest.raises(Conflict) as conflict:
+        client.ask(session.id, "what ?")
+    with pytest.raises(NotFound):
+        list(client.ask_stream("other", "what ?"))
+    with pytest.raises(BadRequest):
+        client.create_session(video_keep_ratio=7)
+    service.fake.refusals["POST", "/sessions"] = (503, "at_capacity", {"Retry-After": "4"})
+    with pytest.raises(Overloaded) as overloaded:
+        client.create_session()
+
+    assert conflict.value.is_retryable
+    assert overloaded.value.retry_after_s == 4
+
+
+def test_key_opens_a_locked_service(service: RunningService) -> None:
+    service.fake.api_key = "secret"
+
+    with Client(service.url) as client, pytest.raises(Unauthorized):
+        client.list_sessions()
+    with Client(service.url, api_key="secret") as client:
+        assert client.list_sessions() == ()
+
+
+def test_service_that_is_not_there_is_said_to_be_so() -> None:
+    with (
+        Client("http://127.0.0.1:9") as client,
+        pytest.raises(ConnectionFailed, match=r"127\.0\.0\.1"),
+    ):
+        client.list_sessions()
+
+
+def test_service_under_a_path_prefix_is_found() -> None:
+    seen = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(str(request.url))
+        return httpx.Response(200, json={"data": []})
+
+    with Client("http://h/omni/", transport=httpx.MockTransport(handle)) as client:
+        client.list_sessions()
+
+    assert seen == ["http://h/omni/v1/sessions"]
+
+
+def test_wait_ends_with_the_first_chunk(service: RunningService, client: Client) -> None:
+    feed = service.fake.create()
+    timer = threading.Timer(0.3, service.fake.add_chunk, [feed])
+    timer.start()
+
+    session = client.wait_until_live("s0", timeout_s=5)
+
+    timer.join()
+    assert session.chunks == 1
+
+
+def test_wait_gives_up_at_its_deadline_and_at_once_for_an_ended_session(
+    service: RunningService, client: Client
+) -> None:
+    feed = service.fake.create()
+
+    with pytest.raises(TimedOut, match=r"no media after 0\.1 s"):
+        client.wait_until_live("s0", timeout_s=0.1)
+    service.fake.set_status(feed, "ended")
+    with pytest.raises(Conflict, match="has ended"):
+        client.wait_until_live("s0", timeout_s=5)
+
+
+def test_events_come_in_order_until_the_session_ends(
+    service: RunningService, client: Client, feed: Feed
+) -> None:
+    service.fake.set_status(feed, "ended", reason="deleted")
+
+    events = list(client.events("s0"))
+
+    assert [e.type for e in events] == ["session.created", "chunk", "chunk", "session.ended"]
+    assert isinstance(events[1], ChunkEvent)
+
+
+def test_events_may_begin_now_or_after_a_cursor(
+    service: RunningService, client: Client, feed: Feed
+) -> None:
+    fresh = client.events("s0", replay=False)
+    timer = threading.Timer(0.2, service.fake.add_chunk, [feed])
+    timer.start()
+    first = next(fresh)
+    fresh.close()
+    timer.join()
+    resumed = client.events("s0", after="1")
+
+    assert isinstance(first, ChunkEvent)
+    assert first.index == 2
+    assert next(resumed).cursor == "2"
+    resumed.close()
+
+
+def test_connection_that_closes_again_and_again_loses_and_repeats_nothing(
+    service: RunningService, client: Client
+) -> None:
+    service.fake.events_per_connection = 2
+    feed = service.fake.create()
+    for _ in range(7):
+        service.fake.add_chunk(feed)
+    service.fake.set_status(feed, "ended")
+    lost = []
+
+    events = list(client.events("s0", on_lost=lambda error, wait_s: lost.append((error, wait_s))))
+
+    assert [e.cursor for e in events] == [str(n) for n in range(9)]
+    assert len(lost) == 4
+    assert all(error is None and wait_s < 0.1 for error, wait_s in lost)
+
+
+def test_events_survive_a_restart_of_the_service(
+    service: RunningService, client: Client, feed: Feed
+) -> None:
+    events = client.events("s0")
+    seen = [next(events) for _ in range(3)]
+
+    service.stop()
+    service.fake.set_status(feed, "ended")
+    threading.Timer(0.3, service.start).start()
+    seen += events
+
+    assert [e.cursor for e in seen] == ["0", "1", "2", "3"]
+
+
+def test_events_of_an_unknown_session_are_an_error_at_once(client: Client) -> None:
+    with pytest.raises(NotFound):
+        next(client.events("other"))

@@ -1,0 +1,108 @@
+"""A small random thinker, once stock and once paged with the same weights, and streams for it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache
+from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniThinkerTextModel
+
+from compressor.omni.geometry import Geometry, thinker_config
+from compressor.omni.positions import chunk_positions, header_positions, stream_base
+from service.llm.forward import Inputs, PackedForward
+from service.llm.pages import PagePool
+
+TOLERANCE = 1e-4
+GEOMETRY = Geometry(hidden_size=64, num_layers=3, num_heads=4, num_kv_heads=2, mlp_size=128)
+HIDDEN_SIZE = GEOMETRY.hidden_size
+
+
+@dataclass(frozen=True)
+class Thinker:
+    """The stock text model and its head: what ours must equal."""
+
+    model: Qwen2_5OmniThinkerTextModel
+    head: nn.Linear
+
+    @torch.inference_mode()
+    def logits(
+        self,
+        embeds: Tensor,
+        positions: Tensor,
+        *,
+        cache: DynamicCache | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """`[n, H]`, `[3, n]` and perhaps a mask `[n, keys]`, True = seen -> `[n, V]`."""
+        out = self.model(
+            inputs_embeds=embeds[None],
+            position_ids=positions[:, None],
+            past_key_values=cache,
+            use_cache=cache is not None,
+            attention_mask=None if mask is None else mask[None, None],
+        )
+        return self.head(out.last_hidden_state[0])
+
+    @torch.inference_mode()
+    def embed(self, ids: list[int]) -> Tensor:
+        return self.model.embed_tokens(torch.tensor(ids))
+
+
+def build_thinker(seed: int = 0) -> Thinker:
+    """Weights are scaled up, since a freshly initialised model attends almost uniformly."""
+    config = thinker_config(GEOMETRY).get_text_config()
+    config._attn_implementation = "sdpa"
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng():
+        model = Qwen2_5OmniThinkerTextModel(config).eval().requires_grad_(False)
+        head = nn.Linear(HIDDEN_SIZE, GEOMETRY.vocab_size, bias=False).requires_grad_(False)
+    for weight in (*model.parameters(), *head.parameters()):
+        if weight.ndim >= 2:
+            noise = torch.randn(weight.shape, generator=generator)
+            weight.copy_(noise * 1.5 * weight[0].numel() ** -0.5)
+    return Thinker(model, head)
+
+
+def build_pool(*, num_pages: int = 64, page_tokens: int = 16) -> PagePool:
+    return PagePool(
+        num_layers=GEOMETRY.num_layers,
+        num_kv_heads=GEOMETRY.num_kv_heads,
+        head_dim=HIDDEN_SIZE // GEOMETRY.num_heads,
+        num_pages=num_pages,
+        page_tokens=page_tokens,
+    )
+
+
+def build_forward(*, num_pages: int = 64, page_tokens: int = 16, seed: int = 0) -> PackedForward:
+    thinker = build_thinker(seed)
+    return PackedForward(
+        thinker.model, thinker.head, build_pool(num_pages=num_pages, page_tokens=page_tokens)
+    )
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Header and chunks as embeddings and ids: `[n, H]`, `[3, n]`."""
+
+    embeds: Tensor
+    positions: Tensor
+
+    def __len__(self) -> int:
+        return len(self.embeds)
+
+    def part(self, start: int, stop: int) -> Inputs:
+        return Inputs(self.embeds[start:stop], self.positions[:, start:stop].numpy())
+
+
+def build_stream(seed: int = 0, *, num_chunks: int = 3, num_header: int = 9) -> Stream:
+    """Pruned audio-video chunks behind a header; every seed has other numbers of tokens."""
+    generator = torch.Generator().manual_seed(seed)
+    random = np.random.default_rng(seed)
+    parts = [header_positions(num_header)]
+    for number in range(num_chunks):
+        ids = chunk_positions(2.0 * number, [(3, 4), (3, 4)], 50) + stream_base(num_header)
+        kept = np.flatnonzero(random.random(ids.shape[1]) < 0.4)
+        parts.append(ids[:, kept])
+    positions = torch.cat(parts, dim=1)
+    return Stream(torch.randn(positions.shape[1], HIDDEN_SIZE, generator=generator), positions)

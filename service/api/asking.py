@@ -1,0 +1,123 @@
+"""Questions on their way to the engine: ids, conversations, the first item before the response."""
+
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+
+from service.api import schemas
+from service.api.backend import Backend
+from service.errors import BadRequest, SessionEnded
+from service.llm.engine import Finished, Message, Question, Sampling, TokenDelta
+from service.sessions.record import Session, SessionId, SessionStatus
+
+
+def new_question_id(prefix: str) -> str:
+    return f"{prefix}-{secrets.token_hex(12)}"
+
+
+def query_question(question_id: str, query: schemas.Query) -> Question:
+    return Question(
+        id=question_id,
+        messages=(Message("user", query.question),),
+        sampling=Sampling(
+            max_tokens=query.max_tokens,
+            temperature=query.temperature,
+            top_p=query.top_p,
+            seed=query.seed,
+            stop=tuple(query.stop),
+        ),
+        window_s=query.window_s,
+    )
+
+
+def chat_question(question_id: str, request: schemas.ChatCompletionRequest) -> Question:
+    """The question of a chat completion.
+
+    Raises:
+        BadRequest: The last message is not the user's, or a part is not text.
+    """
+    stop = [request.stop] if isinstance(request.stop, str) else (request.stop or [])
+    return Question(
+        id=question_id,
+        messages=conversation(request.messages),
+        sampling=Sampling(
+            max_tokens=request.max_completion_tokens or request.max_tokens or 128,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            seed=request.seed,
+            stop=tuple(stop),
+        ),
+        window_s=request.window_s,
+    )
+
+
+def conversation(messages: Sequence[schemas.ChatMessage]) -> tuple[Message, ...]:
+    """OpenAI messages as a conversation about the stream.
+
+    The stream is the start of the first user message, so what a system message says is put before
+    the first user text; the session's own instructions stay as they were when it was created.
+    """
+    system = [_text(message) for message in messages if message.role == "system"]
+    turns = [Message(m.role, _text(m)) for m in messages if m.role != "system"]
+    if not turns or turns[-1].role != "user":
+        raise BadRequest("the last message must be the user's", field="messages")
+    if turns[0].role != "user":
+        raise BadRequest("the first message must be the user's", field="messages")
+    if system:
+        turns[0] = Message("user", "\n".join([*system, turns[0].content]))
+    return tuple(turns)
+
+
+def _text(message: schemas.ChatMessage) -> str:
+    if isinstance(message.content, str):
+        return message.content
+    texts = []
+    for part in message.content:
+        if part.get("type") != "text" or not isinstance(part.get("text"), str):
+            kind = part.get("type")
+            raise BadRequest(
+                f"content parts of type {kind!r} are not supported; the session's stream is the "
+                "media, send text",
+                field="messages",
+            )
+        texts.append(part["text"])
+    return "\n".join(texts)
+
+
+async def open_session(backend: Backend, session_id: str) -> Session:
+    """The session's record, as long as it can be asked.
+
+    Raises:
+        SessionNotFound: There is none.
+        SessionEnded: It is over.
+    """
+    record = await backend.store.get(SessionId(session_id))
+    if record.status is SessionStatus.ENDED:
+        raise SessionEnded(session_id, reason=record.end_reason)
+    return record
+
+
+async def started(
+    items: AsyncIterator[TokenDelta | Finished],
+) -> AsyncIterator[TokenDelta | Finished]:
+    """The same items, once the first has come: an error before it can still set the HTTP status."""
+    first = await anext(items)
+    return _chain(first, items)
+
+
+async def _chain(
+    first: TokenDelta | Finished, rest: AsyncIterator[TokenDelta | Finished]
+) -> AsyncIterator[TokenDelta | Finished]:
+    async with aclosing(rest):  # type: ignore[type-var]  # every engine gives a generator
+        yield first
+        async for item in rest:
+            yield item
+
+
+async def finished(items: AsyncIterator[TokenDelta | Finished]) -> Finished:
+    """Wait for the end of an answer; cancelling the wait cancels the answer."""
+    async with aclosing(items):  # type: ignore[type-var]  # every engine gives a generator
+        async for item in items:
+            if isinstance(item, Finished):
+                return item
+    raise AssertionError("an answer ended without Finished")

@@ -1,0 +1,67 @@
+"""What the HTTP side needs from the rest of the service, as protocols."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from service.ingest.whip import WhipAnswer
+from service.sessions.record import SessionId
+from service.sessions.store import SessionStore
+from service.stages import LLMStage
+
+
+class IngestStage(Protocol):
+    """WebRTC peers, wherever they live."""
+
+    async def offer(self, session_id: SessionId, sdp: str) -> WhipAnswer:
+        """Answer a publisher's offer.
+
+        Raises:
+            OfferRejected: The SDP cannot be answered.
+            AlreadyPublishing: The session has a publisher.
+            AtCapacity: No replica takes another session now.
+        """
+        ...
+
+    async def trickle(
+        self, session_id: SessionId, resource_id: str, fragment: str, if_match: str | None
+    ) -> None:
+        """Add the candidates of a `trickle-ice-sdpfrag` body (RFC 8840)."""
+        ...
+
+    async def hangup(self, session_id: SessionId, resource_id: str) -> None:
+        """Close the publisher's connection; the session goes on and can be published to again."""
+        ...
+
+    async def end(self, session_id: SessionId, reason: str) -> None:
+        """End the session, closing its publisher's connection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The model that answers, as `GET /v1/models` tells it."""
+
+    name: str
+    created_at_s: int
+
+
+class Backend(Protocol):
+    """The service behind the HTTP side."""
+
+    store: SessionStore
+    ingest: IngestStage
+    llm: LLMStage
+    model: ModelInfo
+
+    async def end_session(self, session_id: SessionId, reason: str) -> None:
+        """End a session everywhere: its peer, its context, its record's status."""
+        ...
+
+    async def checks(self) -> Mapping[str, str]:
+        """State of each part: "ok", or what is wrong with it."""
+        ...
+
+    async def exposition(self) -> bytes:
+        """The metrics of all replicas in Prometheus text format."""
+        ...

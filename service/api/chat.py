@@ -1,0 +1,101 @@
+"""OpenAI-compatible routes: chat completions on a live session, and the list of models."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.responses import Response
+
+from service.api import asking, schemas, sse, views
+from service.api.backend import Backend, ModelInfo
+from service.api.errors import error_body
+from service.errors import ServiceError
+from service.llm.engine import Finished, TokenDelta
+from service.sessions.record import Session
+
+FINISH_REASONS = {"stop": "stop", "length": "length", "cancelled": "stop"}
+
+
+def chat_routes(backend: Backend) -> APIRouter:
+    router = APIRouter(tags=["openai"])
+
+    @router.post("/v1/chat/completions", responses={404: {"model": schemas.OpenAIErrorResponse}})
+    async def complete(body: schemas.ChatCompletionRequest, request: Request) -> Response:
+        """Chat about a live session, named by the extra field `session_id`."""
+        record = await asking.open_session(backend, body.session_id)
+        question = asking.chat_question(asking.new_question_id("chatcmpl"), body)
+        items = await asking.started(backend.llm.ask(record.id, question))
+        reply = _Reply(question.id, backend.model, record)
+        if body.stream:
+            with_usage = body.stream_options is not None and body.stream_options.include_usage
+            events = _chunks(items, reply, request.url.path, with_usage=with_usage)
+            return StreamingResponse(events, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
+        return JSONResponse(reply.completion(await asking.finished(items)))
+
+    @router.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        """The one model that answers."""
+        model = {
+            "id": backend.model.name,
+            "object": "model",
+            "created": backend.model.created_at_s,
+            "owned_by": "omnisift",
+        }
+        return {"object": "list", "data": [model]}
+
+    return router
+
+
+class _Reply:
+    """One chat completion in OpenAI's shapes."""
+
+    def __init__(self, reply_id: str, model: ModelInfo, record: Session) -> None:
+        self._head = {
+            "id": reply_id,
+            "created": int(time.time()),  # noqa: TID251 - the edge: a wall-clock stamp of the reply
+            "model": model.name,
+        }
+        self._record = record
+
+    def completion(self, finished: Finished) -> dict[str, Any]:
+        message = {"role": "assistant", "content": finished.text, "refusal": None}
+        choice = {"index": 0, "message": message, "logprobs": None}
+        choice["finish_reason"] = FINISH_REASONS[finished.reason]
+        return {
+            **self._head,
+            "object": "chat.completion",
+            "choices": [choice],
+            "usage": self._usage(finished),
+        }
+
+    def delta(
+        self, delta: dict[str, str], finish_reason: str | None = None, **more: Any
+    ) -> dict[str, Any]:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return {**self._head, "object": "chat.completion.chunk", "choices": [choice], **more}
+
+    def usage_chunk(self, finished: Finished) -> dict[str, Any]:
+        return {**self.delta({}), "choices": [], "usage": self._usage(finished)}
+
+    def _usage(self, finished: Finished) -> dict[str, Any]:
+        return views.wire(views.usage(self._record, finished))
+
+
+async def _chunks(
+    items: AsyncIterator[TokenDelta | Finished], reply: _Reply, path: str, *, with_usage: bool
+) -> AsyncIterator[bytes]:
+    yield sse.encode(reply.delta({"role": "assistant", "content": ""}))
+    try:
+        async for item in items:
+            if isinstance(item, TokenDelta):
+                if item.text:
+                    yield sse.encode(reply.delta({"content": item.text}))
+                continue
+            yield sse.encode(reply.delta({}, FINISH_REASONS[item.reason]))
+            if with_usage:
+                yield sse.encode(reply.usage_chunk(item))
+    except ServiceError as error:
+        yield sse.encode(error_body(error, path))
+    yield sse.encode("[DONE]")

@@ -1,0 +1,33 @@
+"""Routes for machines that watch the service: health, readiness, metrics."""
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.responses import Response
+
+from service.api import schemas, views
+from service.api.backend import Backend
+
+
+def health_routes(backend: Backend) -> APIRouter:
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz")
+    async def healthz() -> schemas.Health:
+        """This process answers."""
+        return schemas.Health(status="ok")
+
+    @router.get("/readyz", response_model=schemas.Health)
+    async def readyz() -> JSONResponse:
+        """Every part answers: 200, else 503 with what is wrong."""
+        checks = dict(await backend.checks())
+        is_ready = all(state == "ok" for state in checks.values())
+        health = schemas.Health(status="ok" if is_ready else "unready", checks=checks)
+        return JSONResponse(views.wire(health), 200 if is_ready else 503)
+
+    @router.get("/metrics", response_class=Response)
+    async def metrics() -> Response:
+        """All replicas' metrics in Prometheus text format."""
+        return Response(await backend.exposition(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    return router

@@ -1,0 +1,58 @@
+"""The plain question route: `POST /v1/sessions/{id}/query`, as JSON or server-sent events."""
+
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.responses import Response
+
+from service.api import asking, schemas, sse, views
+from service.api.backend import Backend
+from service.api.errors import error_body
+from service.errors import ServiceError
+from service.llm.engine import Finished, TokenDelta
+from service.sessions.record import Session
+
+
+def question_routes(backend: Backend) -> APIRouter:
+    router = APIRouter(tags=["questions"])
+
+    @router.post(
+        "/v1/sessions/{session_id}/query",
+        response_model=schemas.Answer,
+        responses={409: {"model": schemas.ErrorResponse}, 503: {"model": schemas.ErrorResponse}},
+    )
+    async def query(session_id: str, body: schemas.Query, request: Request) -> Response:
+        """Ask about the stream so far: all complete chunks when the question arrives.
+
+        With `stream`, `token` events carry text and one `answer` event ends it; an error after the
+        first token comes as an `error` event. Before the first chunk: 409 `no_media_yet`.
+        """
+        record = await asking.open_session(backend, session_id)
+        question = asking.query_question(asking.new_question_id("ans"), body)
+        items = await asking.started(backend.llm.ask(record.id, question))
+        if body.stream:
+            events = _events(items, question.id, record, body.question, request.url.path)
+            return StreamingResponse(events, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
+        answer = views.answer(question.id, record, body.question, await asking.finished(items))
+        return JSONResponse(views.wire(answer))
+
+    return router
+
+
+async def _events(
+    items: AsyncIterator[TokenDelta | Finished],
+    question_id: str,
+    record: Session,
+    question: str,
+    path: str,
+) -> AsyncIterator[bytes]:
+    try:
+        async for item in items:
+            if isinstance(item, Finished):
+                answer = views.answer(question_id, record, question, item)
+                yield sse.encode(views.wire(answer), event="answer")
+            elif item.text:
+                yield sse.encode({"text": item.text}, event="token")
+    except ServiceError as error:
+        yield sse.encode(error_body(error, path), event="error")

@@ -1,0 +1,103 @@
+"""Routes of sessions: their records, events, timeline and turns."""
+
+import secrets
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import StreamingResponse
+
+from service.api import schemas, sse, views
+from service.api.backend import Backend
+from service.api.watchers import Watchers
+from service.events import Event
+from service.sessions.record import SessionConfig, SessionId
+
+SESSION_ID_BYTES = 16  # 128 random bits: an id cannot be guessed
+
+
+def new_session_id() -> SessionId:
+    return SessionId(secrets.token_urlsafe(SESSION_ID_BYTES))
+
+
+async def create_session(
+    backend: Backend, request: schemas.CreateSession, default_profile: str
+) -> schemas.Session:
+    """Make a session's record and tell its feed."""
+    config = SessionConfig(
+        profile=request.profile or default_profile,
+        video_keep_ratio=request.video_keep_ratio,
+        audio_keep_ratio=request.audio_keep_ratio,
+        instructions=request.instructions,
+        metadata=request.metadata,
+    )
+    now_s = time.time()  # noqa: TID251 - the edge: this is where a request meets the clock
+    record = await backend.store.create(new_session_id(), config, now_s)
+    await backend.store.publish(Event("session.created", record.id, now_s, {}))
+    return views.session(record)
+
+
+def session_routes(backend: Backend, watchers: Watchers, *, default_profile: str) -> APIRouter:
+    """The routes under `/v1/sessions`, WHIP and questions apart."""
+    router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
+
+    @router.post("", status_code=201)
+    async def create(
+        response: Response, body: schemas.CreateSession | None = None
+    ) -> schemas.Session:
+        """Create a session; then publish to its `whip` link."""
+        session = await create_session(backend, body or schemas.CreateSession(), default_profile)
+        response.headers["Location"] = session.links.self_
+        return session
+
+    @router.get("")
+    async def list_sessions(
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> schemas.SessionList:
+        """The sessions created last, newest first."""
+        records = await backend.store.list(limit=limit)
+        return schemas.SessionList(data=[views.session(record) for record in records])
+
+    @router.get("/{session_id}")
+    async def show(session_id: str) -> schemas.Session:
+        return views.session(await backend.store.get(SessionId(session_id)))
+
+    @router.delete("/{session_id}", status_code=204)
+    async def delete(session_id: str) -> None:
+        """End a session. Its record and turns can be read for a while; ending twice is fine."""
+        await backend.store.get(SessionId(session_id))
+        await backend.end_session(SessionId(session_id), "deleted")
+
+    @router.get("/{session_id}/turns")
+    async def turns(session_id: str) -> schemas.TurnList:
+        """Questions asked and answers given, oldest first."""
+        await backend.store.get(SessionId(session_id))
+        records = await backend.store.turns(SessionId(session_id))
+        return schemas.TurnList(data=[views.turn(record) for record in records])
+
+    @router.get("/{session_id}/timeline")
+    async def timeline(
+        session_id: str, limit: Annotated[int, Query(ge=1, le=2048)] = 512
+    ) -> schemas.Timeline:
+        """The last `limit` chunks in the log, oldest first."""
+        record = await backend.store.get(SessionId(session_id))
+        after = record.last_index - limit
+        chunks = await backend.store.chunks(SessionId(session_id), after=after)
+        return views.timeline(session_id, chunks)
+
+    @router.get("/{session_id}/events", response_class=StreamingResponse)
+    async def events(
+        session_id: str,
+        replay: bool = True,
+        last_event_id: Annotated[str | None, Header()] = None,
+    ) -> StreamingResponse:
+        """What happens to the session, as server-sent events; resumes after `Last-Event-ID`."""
+        await backend.store.get(SessionId(session_id))
+        after = last_event_id
+        if after is None and not replay:
+            after = await watchers.latest(SessionId(session_id))
+        stream: AsyncIterator[bytes] = watchers.watch(SessionId(session_id), after=after)
+        return StreamingResponse(stream, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
+
+    return router

@@ -1,0 +1,111 @@
+"""WHIP routes (RFC 9725): the HTTP half of publishing; rules in `service.ingest.whip`."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Request, Response
+
+from service.api import schemas
+from service.api.backend import Backend
+from service.api.sessions import create_session
+from service.errors import ServiceError, SessionEnded
+from service.ingest import whip
+from service.ingest.whip import WhipAnswer
+from service.sessions.record import SessionId, SessionStatus
+
+ENDPOINT = "/v1/sessions/{session_id}/whip"
+RESOURCE = "/v1/sessions/{session_id}/whip/{resource_id}"
+
+
+def endpoint_routes(
+    backend: Backend, *, default_profile: str, ice_servers: Sequence[str] = ()
+) -> APIRouter:
+    """The URLs that take offers; clients are told of `ice_servers` (STUN and TURN URLs)."""
+    router = APIRouter(tags=["whip"])
+    ice_links = [whip.ice_server_link(url) for url in ice_servers]
+
+    @router.post("/whip", status_code=201, response_class=Response)
+    async def publish_new(request: Request) -> Response:
+        """Create a session with the default profile and publish to it."""
+        offer = await _body(request, whip.SDP_TYPE)
+        session = await create_session(backend, schemas.CreateSession(), default_profile)
+        session_id = SessionId(session.id)
+        try:
+            answer = await backend.ingest.offer(session_id, offer)
+        except ServiceError:
+            await backend.end_session(session_id, "offer_rejected")
+            raise
+        return _created(session_id, answer, ice_links)
+
+    @router.post(ENDPOINT, status_code=201, response_class=Response)
+    async def publish(session_id: str, request: Request) -> Response:
+        """Publish to a session: an SDP offer in, the answer with all candidates out."""
+        offer = await _body(request, whip.SDP_TYPE)
+        record = await backend.store.get(SessionId(session_id))
+        if record.status is SessionStatus.ENDED:
+            raise SessionEnded(session_id, reason=record.end_reason)
+        return _created(record.id, await backend.ingest.offer(record.id, offer), ice_links)
+
+    @router.options("/whip", include_in_schema=False)
+    @router.options(ENDPOINT, include_in_schema=False)
+    async def options() -> Response:
+        return Response(status_code=200, headers=whip.endpoint_headers(ice_links))
+
+    @router.get("/whip", include_in_schema=False)
+    @router.get(ENDPOINT, include_in_schema=False)
+    async def nothing() -> Response:
+        return Response(status_code=204)
+
+    return router
+
+
+def resource_routes(backend: Backend) -> APIRouter:
+    """The URL of one publisher's connection."""
+    router = APIRouter(tags=["whip"])
+
+    @router.patch(RESOURCE, status_code=204)
+    async def trickle(session_id: str, resource_id: str, request: Request) -> Response:
+        """Add ICE candidates; ICE restarts are answered 422."""
+        fragment = await _body(request, whip.FRAGMENT_TYPE)
+        record = await backend.store.get(SessionId(session_id))
+        if_match = request.headers.get("If-Match")
+        await backend.ingest.trickle(record.id, resource_id, fragment, if_match)
+        return Response(status_code=204)
+
+    @router.delete(RESOURCE)
+    async def hangup(session_id: str, resource_id: str) -> Response:
+        """Stop publishing; the session and its context stay, and can be published to again."""
+        record = await backend.store.get(SessionId(session_id))
+        await backend.ingest.hangup(record.id, resource_id)
+        return Response(status_code=200)
+
+    @router.options(RESOURCE, include_in_schema=False)
+    async def options() -> Response:
+        return Response(status_code=200, headers=whip.resource_headers())
+
+    @router.get(RESOURCE, include_in_schema=False)
+    async def nothing() -> Response:
+        return Response(status_code=204)
+
+    return router
+
+
+def _created(session_id: SessionId, answer: WhipAnswer, ice_links: Sequence[str]) -> Response:
+    path = f"/v1/sessions/{session_id}"
+    links = [
+        whip.link(f"{path}/events", whip.EVENTS_REL),
+        whip.link(f"{path}/query", whip.QUERY_REL),
+        *ice_links,
+    ]
+    location = f"{path}/whip/{answer.resource_id}"
+    headers = whip.created_headers(answer, location=location, links=links)
+    return Response(
+        answer.sdp,
+        201,
+        headers={**headers, "X-Session-Id": session_id},
+        media_type=whip.SDP_TYPE,
+    )
+
+
+async def _body(request: Request, content_type: str) -> str:
+    whip.check_content_type(request.headers.get("Content-Type"), content_type)
+    return (await request.body()).decode("utf-8", errors="replace")

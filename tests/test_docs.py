@@ -1,0 +1,63 @@
+"""What users rely on is documented: settings, metrics, routes, error codes, event types."""
+
+import inspect
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydantic import BaseModel
+
+import service.errors
+from service.events import EventType
+from service.metrics import Metrics
+from service.settings import Settings
+
+DOCS = Path(__file__).parents[1] / "docs"
+API = (DOCS / "api.md").read_text()
+
+
+def variables(model: type[BaseModel], prefix: str) -> list[str]:
+    names = []
+    for name, field in model.model_fields.items():
+        if inspect.isclass(field.annotation) and issubclass(field.annotation, BaseModel):
+            names += variables(field.annotation, f"{prefix}{name.upper()}__")
+        else:
+            names.append(f"{prefix}{name.upper()}")
+    return names
+
+
+@pytest.mark.parametrize("variable", variables(Settings, "OMNISIFT_"))
+def test_setting_is_documented(variable: str) -> None:
+    assert f"`{variable}`" in (DOCS / "settings.md").read_text()
+
+
+def test_no_setting_is_documented_that_is_gone() -> None:
+    documented = re.findall(r"^\| `(OMNISIFT_\w+)`", (DOCS / "settings.md").read_text(), re.M)
+
+    assert set(documented) == set(variables(Settings, "OMNISIFT_"))
+
+
+def test_every_metric_is_documented_and_no_other() -> None:
+    documented = re.findall(r"^\| `(omnisift_\w+)`", (DOCS / "metrics.md").read_text(), re.M)
+    families = [family for family in Metrics().registry.collect()]
+    names = {f.name + ("_total" if f.type == "counter" else "") for f in families}
+
+    assert set(documented) == names
+
+
+@pytest.mark.parametrize(
+    "code",
+    sorted(
+        kind.code
+        for _, kind in inspect.getmembers(service.errors, inspect.isclass)
+        if issubclass(kind, service.errors.ServiceError)
+    ),
+)
+def test_error_code_is_documented(code: str) -> None:
+    assert f"`{code}`" in API
+
+
+@pytest.mark.parametrize("event", get_args(EventType))
+def test_event_type_is_documented(event: str) -> None:
+    assert f"`{event}`" in API

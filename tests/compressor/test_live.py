@@ -153,6 +153,26 @@ def test_scene_cut_is_scored_without_the_reference() -> None:
     assert pruned.is_fresh == (True,)
 
 
+def test_scene_cut_to_a_plain_scene_spends_the_whole_budget() -> None:
+    # less saliency than the still threshold, in every token
+    plain = -torch.ones(PLACES, HIDDEN_SIZE) + 0.01 * make_scene(1)
+
+    pruned = prune([plain], torch.ones(PLACES, HIDDEN_SIZE))
+
+    assert pruned.num_kept == (5,)
+    assert kept_places(pruned) == kept_places(prune([plain]))
+
+
+def test_bfloat16_tokens_are_told_apart_beyond_the_precision_of_their_dtype() -> None:
+    scene = (1 + 0.05 * make_scene(0)).bfloat16()
+
+    pruned = prune([scene])
+
+    similarity = functional.cosine_similarity(scene, scene.mean(dim=0, keepdim=True))
+    assert len(set(similarity.tolist())) < 5
+    assert kept_places(pruned) == reference_grid(scene, None)
+
+
 def test_cut_in_one_chunk_leaves_the_others_of_the_batch_alone() -> None:
     scene = make_scene(0)
     grids, reference = torch.stack([-scene, scene]), torch.stack([scene, scene])

@@ -13,27 +13,9 @@ from transformers import PreTrainedModel
 
 from service.llm.attention import AttentionBody, Span, use_paged_attention
 from service.llm.gather_attention import GatherAttention
-from service.llm.pages import Indices, PagePool
+from service.llm.pages import PagePool
+from service.llm.prompt import Inputs
 from service.llm.sequence import PagedSequence
-
-
-@dataclass(frozen=True, slots=True)
-class Inputs:
-    """New tokens of one sequence.
-
-    Attributes:
-        tokens: Ids of text, `[n]` int64; or embeddings `[n, H]`.
-        positions: `[3, n]` int64, ids for time, height and width.
-    """
-
-    tokens: Indices | Tensor
-    positions: Indices
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def part(self, start: int, stop: int) -> "Inputs":
-        return Inputs(self.tokens[start:stop], self.positions[:, start:stop])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +59,13 @@ class PackedForward:
     @property
     def hidden_size(self) -> int:
         return int(self._model.config.hidden_size)
+
+    @property
+    def rotary(self) -> nn.Module:
+        """The model's rotary embedding."""
+        rotary = self._model.rotary_emb
+        assert isinstance(rotary, nn.Module)
+        return rotary
 
     @torch.inference_mode()
     def run(self, segments: Sequence[Segment]) -> ForwardResult:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from service.llm.forward import Inputs, PackedForward, Segment
+from service.llm.forward import PackedForward, Segment
+from service.llm.prompt import Inputs
 from service.llm.sequence import PagedSequence
 from tests.service.llm.thinker import TOLERANCE, Stream, Thinker, build_forward, build_stream
 

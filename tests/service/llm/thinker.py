@@ -10,8 +10,10 @@ from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniTh
 
 from compressor.omni.geometry import Geometry, thinker_config
 from compressor.omni.positions import chunk_positions, header_positions, stream_base
-from service.llm.forward import Inputs, PackedForward
+from compressor.tokens import CompressedChunk, Modality, TokenCounts
+from service.llm.forward import PackedForward
 from service.llm.pages import PagePool
+from service.llm.prompt import Inputs
 
 TOLERANCE = 1e-4
 GEOMETRY = Geometry(hidden_size=64, num_layers=3, num_heads=4, num_kv_heads=2, mlp_size=128)
@@ -106,3 +108,24 @@ def build_stream(seed: int = 0, *, num_chunks: int = 3, num_header: int = 9) -> 
         parts.append(ids[:, kept])
     positions = torch.cat(parts, dim=1)
     return Stream(torch.randn(positions.shape[1], HIDDEN_SIZE, generator=generator), positions)
+
+
+def build_chunk(
+    index: int, *, seed: int = 0, keep: float = 0.4, num_audio: int = 50
+) -> CompressedChunk:
+    """A pruned chunk of two grids of 3 by 4 tokens and audio; always the same for its arguments."""
+    random = np.random.default_rng([seed, index])
+    ids = chunk_positions(2.0 * index, [(3, 4), (3, 4)], num_audio)
+    modality = torch.tensor([Modality.VIDEO] * 24 + [Modality.AUDIO] * num_audio).byte()
+    kept = torch.from_numpy(np.flatnonzero(random.random(len(modality)) < keep))
+    return CompressedChunk(
+        embeddings=torch.from_numpy(random.standard_normal((len(kept), HIDDEN_SIZE))).float(),
+        positions=ids[:, kept],
+        modality=modality[kept],
+        scores=torch.from_numpy(random.random(len(kept))).float(),
+        kept=kept,
+        start_s=2.0 * index,
+        next_position=int(ids.max()) + 1,
+        counts_in=TokenCounts(24, num_audio),
+        counts_kept=TokenCounts(int((kept < 24).sum()), int((kept >= 24).sum())),
+    )

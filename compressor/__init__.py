@@ -7,7 +7,7 @@ kept, `D` hidden size, `F` mel frames, `S` samples. `keep_ratio` is always kept 
 
 from compressor.audio import AudioSelector
 from compressor.config import PROFILE_NAMES, CompressorConfig, CrossChunkConfig, SelectorConfig
-from compressor.pipeline import TokenCompressor
+from compressor.pipeline import Compressor, TokenCompressor
 from compressor.tokens import CompressedChunk, Modality, TokenChunk, TokenCounts
 from compressor.video import StreamState
 
@@ -15,6 +15,7 @@ __all__ = [
     "PROFILE_NAMES",
     "AudioSelector",
     "CompressedChunk",
+    "Compressor",
     "CompressorConfig",
     "CrossChunkConfig",
     "Modality",

@@ -87,6 +87,19 @@ class Batch:
             _refuse_non_finite(request)
 
 
+def check_width(place: int, chunk: TokenChunk, hidden_size: int) -> None:
+    """Refuse a chunk of another width.
+
+    Raises:
+        ValueError: Names the chunk by its place, and both widths.
+    """
+    if chunk.hidden_size != hidden_size:
+        raise ValueError(
+            f"chunk {place}: embeddings have D={chunk.hidden_size}, "
+            f"the compressor is for D={hidden_size}"
+        )
+
+
 def group_by_kind(requests: Iterable[Request]) -> list[Batch]:
     """Stack requests of one kind, kinds in order of appearance."""
     groups: dict[tuple[object, ...], list[Request]] = {}
@@ -112,4 +125,4 @@ def _refuse_non_finite(request: Request) -> None:
             )
 
 
-__all__ = ["Batch", "Request", "group_by_kind"]
+__all__ = ["Batch", "Request", "check_width", "group_by_kind"]

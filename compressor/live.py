@@ -47,14 +47,8 @@ class LivePruner:
 
     def reference(self, chunk: TokenChunk, state: StreamState) -> Tensor | None:
         """See `Pruner`: the state's grid if adjacent, of equal kind, and not due a refresh."""
-        rules, grid = self._rules, state.grid
-        if grid is None or not chunk.grids or abs(chunk.start_s - state.end_s) > rules.max_gap_s:
-            return None
-        if state.chunks_since_refresh + 1 >= rules.refresh_chunks:
-            return None
-        first = chunk.grids[0]
-        is_alike = (grid.shape, grid.dtype, grid.device) == (first.shape, first.dtype, first.device)
-        return grid if is_alike else None
+        is_due = state.chunks_since_refresh + 1 >= self._rules.refresh_chunks
+        return state.grid if state.precedes(chunk, self._rules.max_gap_s) and not is_due else None
 
     def prune(self, grids: Sequence[Tensor], reference: Tensor | None) -> PrunedVideo:
         """See `Pruner`. Waits for the device once: the counts depend on the scene."""

@@ -4,13 +4,14 @@ Knows nothing about encoders, sessions or the LLM behind it.
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from compressor.assembly import SelectedAudio, assemble
 from compressor.audio import AudioSelector
-from compressor.batch import Batch, Request, group_by_kind
+from compressor.batch import Batch, Request, check_width, group_by_kind
 from compressor.config import CompressorConfig
 from compressor.keep import keep_top, num_kept, straight_through, take
 from compressor.live import LivePruner
@@ -18,6 +19,20 @@ from compressor.tokens import CompressedChunk, TokenChunk
 from compressor.video import PrunedVideo, Pruner, StreamState, VideoPruner
 
 Compressed = tuple[CompressedChunk, StreamState]
+
+
+class Compressor(Protocol):
+    """What OmniSIFT and the methods it is compared with have in common."""
+
+    def compress(self, chunk: TokenChunk, state: StreamState | None = None) -> Compressed:
+        """See `TokenCompressor.compress`."""
+        ...
+
+    def compress_batch(
+        self, chunks: Sequence[TokenChunk], states: Sequence[StreamState | None]
+    ) -> list[Compressed]:
+        """See `TokenCompressor.compress_batch`."""
+        ...
 
 
 class TokenCompressor(nn.Module):
@@ -100,11 +115,7 @@ class TokenCompressor(nn.Module):
         return [results[place] for place in range(len(requests))]
 
     def _request(self, place: int, chunk: TokenChunk, state: StreamState) -> Request:
-        if chunk.hidden_size != self.config.hidden_size:
-            raise ValueError(
-                f"chunk {place}: embeddings have D={chunk.hidden_size}, "
-                f"the compressor is for D={self.config.hidden_size}"
-            )
+        check_width(place, chunk, self.config.hidden_size)
         return Request(place, chunk, state, self._pruner.reference(chunk, state))
 
     def _compress_alike(self, batch: Batch) -> list[Compressed]:
@@ -132,4 +143,4 @@ class TokenCompressor(nn.Module):
         return SelectedAudio(embeddings, index, scores)
 
 
-__all__ = ["StreamState", "TokenCompressor"]
+__all__ = ["Compressor", "StreamState", "TokenCompressor"]

@@ -33,6 +33,14 @@ class StreamState:
     end_s: float = 0.0
     chunks_since_refresh: int = 0
 
+    def precedes(self, chunk: TokenChunk, max_gap_s: float) -> bool:
+        """Say whether the grid may be compared with the chunk's first: adjacent, of equal kind."""
+        if self.grid is None or not chunk.grids or abs(chunk.start_s - self.end_s) > max_gap_s:
+            return False
+        grid, first = self.grid, chunk.grids[0]
+        kind = (grid.shape, grid.dtype, grid.device)
+        return kind == (first.shape, first.dtype, first.device)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PrunedVideo:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from compressor.batch import Batch, Request, group_by_kind
+from compressor.batch import Batch, Request, check_width, group_by_kind
 from compressor.tokens import TokenChunk
 from compressor.video import StreamState
 from tests.tensors import make_token_chunk
@@ -101,3 +101,10 @@ def test_finite_values_pass(grid_sizes: tuple[int, ...], num_audio: int) -> None
     chunk = make_token_chunk(grid_sizes=grid_sizes, num_audio=num_audio)
 
     Batch.of([make_request(chunk)]).check_finite()
+
+
+def test_other_width_is_refused_and_named() -> None:
+    check_width(3, make_token_chunk(), 24)
+
+    with pytest.raises(ValueError, match="chunk 3: .* D=24, .* D=8"):
+        check_width(3, make_token_chunk(), 8)

@@ -143,3 +143,16 @@ def test_no_video_gives_empty_rows() -> None:
     assert empty.embeddings.shape == (2, 0, 8)
     assert empty.index.shape == empty.scores.shape == (2, 0)
     assert empty.num_kept == (0, 0)
+
+
+def test_grid_precedes_an_adjacent_chunk_of_equal_kind() -> None:
+    chunk = make_token_chunk(start_s=2.0)
+    grid = chunk.grids[1].clone()
+
+    assert StreamState(grid, end_s=2.05).precedes(chunk, max_gap_s=0.1)
+    assert not StreamState(grid, end_s=1.5).precedes(chunk, max_gap_s=0.1)
+    assert not StreamState(grid[:3], end_s=2.0).precedes(chunk, max_gap_s=0.1)
+    assert not StreamState(grid.double(), end_s=2.0).precedes(chunk, max_gap_s=0.1)
+    assert not StreamState(end_s=2.0).precedes(chunk, max_gap_s=0.1)
+    without_video = make_token_chunk(grid_sizes=(), start_s=2.0)
+    assert not StreamState(grid, end_s=2.0).precedes(without_video, max_gap_s=0.1)

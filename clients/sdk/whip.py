@@ -1,0 +1,42 @@
+"""WHIP requests (RFC 9725) as values. Knows nothing about media or about aiortc."""
+
+from dataclasses import dataclass
+from urllib.parse import urljoin
+
+from clients.sdk.calls import Call, Reply, no_answer, session_path
+from clients.sdk.errors import MalformedAnswer
+
+SDP = "application/sdp"
+
+
+@dataclass(frozen=True, slots=True)
+class WhipResource:
+    """What the service made of an offer.
+
+    Attributes:
+        url: The WHIP session; DELETE it to stop publishing.
+        answer_sdp: For the peer that made the offer.
+    """
+
+    url: str
+    answer_sdp: str
+
+
+def offer(session_id: str, sdp: str) -> Call[WhipResource]:
+    """Offer to publish into a session. Source: RFC 9725, section 4.2."""
+    path = f"{session_path(session_id)}/whip"
+    headers = {"content-type": SDP, "accept": SDP}
+    return Call("POST", path, _read_answer, sdp.encode(), headers)
+
+
+def delete(resource: WhipResource) -> Call[None]:
+    """Stop publishing."""
+    return Call("DELETE", resource.url, no_answer)
+
+
+def _read_answer(reply: Reply) -> WhipResource:
+    location = reply.headers.get("location")
+    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if reply.status != 201 or location is None or kind != SDP:
+        raise MalformedAnswer(f"{reply.url} did not answer the offer as WHIP does")
+    return WhipResource(urljoin(reply.url, location), reply.body.decode("utf-8", "replace"))

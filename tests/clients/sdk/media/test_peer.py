@@ -1,0 +1,88 @@
+import asyncio
+
+import pytest
+
+from clients.sdk.errors import ConnectionFailed, MalformedAnswer
+from clients.sdk.media import open_synthetic
+from clients.sdk.media.peer import SendingPeer
+from clients.sdk.media.tracks import Meter
+from tests.clients.receiver import Receiver
+
+pytestmark = pytest.mark.webrtc
+
+
+def not_a_tick() -> None:
+    return None
+
+
+async def test_frames_reach_a_real_peer_until_the_limit() -> None:
+    receiver, meter, ticks = Receiver(), Meter(), []
+    with open_synthetic() as source:
+        peer = SendingPeer(source, meter, until_s=1.0)
+
+        await peer.accept(await receiver.answer(await peer.offer()))
+        await peer.finished(lambda: ticks.append(meter.sent_s))
+        await peer.close()
+    await receiver.close()
+
+    assert meter.num_video_frames == 15
+    assert meter.num_audio_frames == 50
+    assert len(receiver.frames["video"]) > 8
+    assert len(receiver.frames["audio"]) > 30
+    assert ticks == sorted(ticks)
+
+
+async def test_offer_is_send_only_and_names_no_outside_server() -> None:
+    with open_synthetic() as source:
+        peer = SendingPeer(source, Meter(), None)
+        offer = await peer.offer()
+        await peer.close()
+
+    assert offer.count("a=sendonly") == 2
+    assert "typ host" in offer
+    assert "typ srflx" not in offer
+
+
+@pytest.mark.parametrize("answer", ["", "hello", "v=0\r\nm=video 9 X 96\r\n"])
+async def test_answer_that_is_none_is_refused(answer: str) -> None:
+    with open_synthetic() as source:
+        peer = SendingPeer(source, Meter(), None)
+        await peer.offer()
+        with pytest.raises(MalformedAnswer):
+            await peer.accept(answer)
+        await peer.close()
+
+
+async def test_receiver_that_goes_away_is_a_lost_connection() -> None:
+    receiver = Receiver()
+    with open_synthetic() as source:
+        peer = SendingPeer(source, Meter(), None)
+        await peer.accept(await receiver.answer(await peer.offer()))
+
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            group.create_task(receiver.close())
+            with pytest.raises(ConnectionFailed, match="lost"):
+                await peer.finished(not_a_tick)
+        await peer.close()
+
+
+async def test_receiver_that_falls_silent_is_a_lost_connection() -> None:
+    clock_s = 0.0
+
+    def now() -> float:
+        return clock_s
+
+    receiver = Receiver()
+    with open_synthetic() as source:
+        peer = SendingPeer(source, Meter(), None, now=now)
+        await peer.accept(await receiver.answer(await peer.offer()))
+
+        def hurry() -> None:
+            nonlocal clock_s
+            clock_s += 11.0
+
+        # a clock that runs ahead: no report can come in time
+        with pytest.raises(ConnectionFailed, match="lost"):
+            await peer.finished(hurry)
+        await peer.close()
+    await receiver.close()

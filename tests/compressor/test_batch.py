@@ -106,5 +106,5 @@ def test_finite_values_pass(grid_sizes: tuple[int, ...], num_audio: int) -> None
 def test_other_width_is_refused_and_named() -> None:
     check_width(3, make_token_chunk(), 24)
 
-    with pytest.raises(ValueError, match="chunk 3: .* D=24, .* D=8"):
+    with pytest.raises(ValueError, match=r"chunk 3: .* D=24, .* D=8"):
         check_width(3, make_token_chunk(), 8)

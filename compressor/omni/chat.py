@@ -166,3 +166,6 @@ def _eos_ids(config: Qwen2_5OmniThinkerConfig) -> list[int]:
     if declared is None:
         return []
     return declared if isinstance(declared, list) else [declared]
+
+
+__all__ = ["DEFAULT_INSTRUCTIONS", "ROLES", "ChatLayout", "SpecialIds"]

@@ -12,7 +12,6 @@ Source of the layout: Qwen/Qwen2.5-Omni-7B and dingyue1011/OmniSIFT-7B on the Hu
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,20 +31,18 @@ from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import (
 )
 from transformers.utils import logging as transformers_logging
 
+from compressor.config import SelectorConfig
 from compressor.omni.shards import locate, read_tensors
 
 CONFIG_FILE = "config.json"
 _THINKER = "qwen2_5_omni_thinker"
 TOKENIZER_FILES = ["*.json", "*.txt", "*.jinja"]
+AUDIO_TOWER = "thinker.audio_tower."
+VISION_TOWER = "thinker.visual."
+TEXT_MODEL = "thinker.model."
+HEAD = "thinker.lm_head."
+SELECTOR = "thinker.compressor."
 _Model = TypeVar("_Model", bound=PreTrainedModel)
-
-
-@dataclass(frozen=True, slots=True)
-class SelectorGeometry:
-    """Sizes of the audio selector; the defaults are those of the published checkpoint."""
-
-    selector_size: int = 512
-    num_heads: int = 8
 
 
 def load_config(source: str | Path) -> Qwen2_5OmniThinkerConfig:
@@ -62,9 +59,22 @@ def load_config(source: str | Path) -> Qwen2_5OmniThinkerConfig:
         raise ValueError(f"{path} does not describe a Qwen2.5-Omni: {exc!r}") from exc
 
 
-def selector_geometry(config: Qwen2_5OmniThinkerConfig) -> SelectorGeometry:
-    """Return the selector's sizes: the config's own where it has a `compressor` entry."""
-    return SelectorGeometry(**(getattr(config, "compressor", None) or {}))
+def selector_config(config: Qwen2_5OmniThinkerConfig) -> SelectorConfig:
+    """Return the audio selector's sizes: those of a `compressor` entry, else the published ones.
+
+    Raises:
+        ValueError: If the entry lacks a size, or its sizes do not fit together.
+    """
+    entry = getattr(config, "compressor", None)
+    if entry is None:
+        return SelectorConfig()
+    try:
+        width, heads = int(entry["selector_size"]), int(entry["num_heads"])
+    except (KeyError, TypeError, ValueError) as exc:
+        raise ValueError(
+            f"the config's compressor entry must give selector_size and num_heads, got {entry}"
+        ) from exc
+    return SelectorConfig(width=width, heads=heads, head_width=width // 2)
 
 
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
@@ -85,7 +95,7 @@ def load_audio_tower(
 ) -> Qwen2_5OmniAudioEncoder:
     """Load the audio tower, ready for inference."""
     config = load_config(source).audio_config
-    tensors = _strip(read_tensors(source, "thinker.audio_tower."), "thinker.audio_tower.")
+    tensors = _read(source, AUDIO_TOWER)
     return _build(Qwen2_5OmniAudioEncoder, config, tensors, dtype, device)
 
 
@@ -96,7 +106,7 @@ def load_vision_tower(
 ) -> Qwen2_5OmniVisionEncoder:
     """Load the vision tower with its merger, ready for inference."""
     config = load_config(source).vision_config
-    tensors = _strip(read_tensors(source, "thinker.visual."), "thinker.visual.")
+    tensors = _read(source, VISION_TOWER)
     return _build(Qwen2_5OmniVisionEncoder, config, tensors, dtype, device)
 
 
@@ -112,11 +122,9 @@ def load_text_model(
         own is tied: the head then shares the weight of the embedding.
     """
     config = load_config(source).get_text_config()
-    stored = read_tensors(source, "thinker.model.", "thinker.lm_head.")
-    head_weight = stored.pop("thinker.lm_head.weight", None)
-    model = _build(
-        Qwen2_5OmniThinkerTextModel, config, _strip(stored, "thinker.model."), dtype, device
-    )
+    tensors = _read(source, TEXT_MODEL)
+    model = _build(Qwen2_5OmniThinkerTextModel, config, tensors, dtype, device)
+    head_weight = _read(source, HEAD).get("weight")
     embedding = model.embed_tokens.weight
     head = nn.Linear(embedding.shape[1], embedding.shape[0], bias=False, device="meta")
     weight = embedding if head_weight is None else head_weight.to(device, dtype)
@@ -131,12 +139,12 @@ def load_text_model(
 
 def load_selector_state(source: str | Path) -> dict[str, Tensor] | None:
     """Read the audio selector's tensors under their own names; None where there are none."""
-    tensors = _strip(read_tensors(source, "thinker.compressor."), "thinker.compressor.")
-    return tensors or None
+    return _read(source, SELECTOR) or None
 
 
-def _strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+def _read(source: str | Path, prefix: str) -> dict[str, Tensor]:
+    stored = read_tensors(source, prefix)
+    return {name.removeprefix(prefix): tensor for name, tensor in stored.items()}
 
 
 def _build(
@@ -146,7 +154,7 @@ def _build(
     dtype: torch.dtype,
     device: torch.device | str,
 ) -> _Model:
-    _check_names(kind, config, tensors)
+    _check_fit(kind, config, tensors)
     with _no_progress_bar():
         # this also rebuilds the buffers that no checkpoint holds, such as rope frequencies
         built: Any = kind.from_pretrained(
@@ -156,7 +164,7 @@ def _build(
     return model
 
 
-def _check_names(kind: type[_Model], config: Any, tensors: dict[str, Tensor]) -> None:
+def _check_fit(kind: type[_Model], config: Any, tensors: dict[str, Tensor]) -> None:
     with torch.device("meta"):
         expected = {name: weight.shape for name, weight in kind(config).state_dict().items()}
     found = {name: tensor.shape for name, tensor in tensors.items()}
@@ -182,3 +190,21 @@ def _no_progress_bar() -> Iterator[None]:
     finally:
         if was_enabled:
             switches.enable_progress_bar()
+
+
+__all__ = [
+    "AUDIO_TOWER",
+    "CONFIG_FILE",
+    "HEAD",
+    "SELECTOR",
+    "TEXT_MODEL",
+    "TOKENIZER_FILES",
+    "VISION_TOWER",
+    "load_audio_tower",
+    "load_config",
+    "load_selector_state",
+    "load_text_model",
+    "load_tokenizer",
+    "load_vision_tower",
+    "selector_config",
+]

@@ -31,3 +31,6 @@ class Detokenizer:
     def flush(self) -> str:
         """Return what is left at the end: U+FFFD for an incomplete character, else nothing."""
         return self._utf8.decode(b"", final=True)
+
+
+__all__ = ["Detokenizer"]

@@ -14,15 +14,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, Qwen2_5OmniThinkerConfig
 
-from compressor.omni.checkpoint import CONFIG_FILE
+from compressor.omni.checkpoint import AUDIO_TOWER, CONFIG_FILE, HEAD, TEXT_MODEL, VISION_TOWER
 from compressor.omni.shards import INDEX_FILE
 
 # start of a name in transformers' thinker, and in published checkpoints
 _PUBLISHED = {
-    "model.audio_tower.": "thinker.audio_tower.",
-    "model.visual.": "thinker.visual.",
-    "model.language_model.": "thinker.model.",
-    "lm_head.": "thinker.lm_head.",
+    "model.audio_tower.": AUDIO_TOWER,
+    "model.visual.": VISION_TOWER,
+    "model.language_model.": TEXT_MODEL,
+    "lm_head.": HEAD,
 }
 
 
@@ -117,3 +117,6 @@ def _part(name: str) -> str:
     if first != "thinker":
         return "speech"
     return "model" if second == "lm_head" else second
+
+
+__all__ = ["published_names", "write_checkpoint"]

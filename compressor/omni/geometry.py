@@ -153,3 +153,6 @@ def _mrope_section(geometry: Geometry) -> list[int]:
     half = geometry.hidden_size // geometry.num_heads // 2
     space = half // 4
     return [half - 2 * space, space, space]
+
+
+__all__ = ["Geometry", "thinker_config"]

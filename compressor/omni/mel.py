@@ -124,3 +124,16 @@ class StreamingMel:
         loudest = torch.maximum(log_mel.amax(0).cummax(0).values, self._peak)
         self._peak = loudest[-1]
         return (torch.maximum(log_mel, loudest - DYNAMIC_RANGE) + 4.0) / 4.0
+
+
+__all__ = [
+    "DEFAULT_PEAK",
+    "DYNAMIC_RANGE",
+    "HOP_SAMPLES",
+    "LOOK_AHEAD_SAMPLES",
+    "NUM_MEL_BINS",
+    "SAMPLE_RATE_HZ",
+    "WINDOW_SAMPLES",
+    "StreamingMel",
+    "mel_filters",
+]

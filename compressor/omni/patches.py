@@ -120,3 +120,18 @@ def check_grid(grid: Tensor) -> None:
             f"a grid must be [2, 3, H, W] uint8, H and W multiples of {TOKEN_PX}, "
             f"got {shape} {grid.dtype}"
         )
+
+
+__all__ = [
+    "FRAMES_PER_GRID",
+    "MAX_ASPECT_RATIO",
+    "MERGE",
+    "PATCH_PX",
+    "PATCH_VALUES",
+    "TOKEN_PX",
+    "PixelBudget",
+    "check_grid",
+    "grid_tokens",
+    "patchify",
+    "resize",
+]

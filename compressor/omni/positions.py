@@ -117,3 +117,17 @@ def tail_positions(start: int, num_tokens: int) -> Tensor:
         `[3, num_tokens]` int64.
     """
     return text_positions(start - 1, num_tokens).clamp(min=start)
+
+
+__all__ = [
+    "GRID_S",
+    "IDS_PER_S",
+    "NUM_MARKERS",
+    "audio_positions",
+    "chunk_positions",
+    "header_positions",
+    "stream_base",
+    "tail_positions",
+    "text_positions",
+    "video_positions",
+]

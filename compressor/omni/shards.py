@@ -108,3 +108,6 @@ def _read(path: Path, names: list[str]) -> dict[str, Tensor]:
             return {name: file.get_tensor(name) for name in names}
     except SafetensorError as exc:
         raise ValueError(f"{path} is damaged ({exc}): copy or download it again") from exc
+
+
+__all__ = ["INDEX_FILE", "SINGLE_FILE", "locate", "read_tensors"]

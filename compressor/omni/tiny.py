@@ -5,7 +5,6 @@ is as in a published checkpoint, the parts for speech output included.
 """
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict
 from math import prod, sqrt
 from pathlib import Path
@@ -14,6 +13,9 @@ import torch
 from torch import Tensor
 from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
+from compressor.audio import AudioSelector
+from compressor.config import CompressorConfig
+from compressor.omni.checkpoint import SELECTOR, selector_config
 from compressor.omni.export import published_names, write_checkpoint
 from compressor.omni.geometry import Geometry, thinker_config
 from compressor.omni.tokenizer import byte_tokenizer
@@ -66,16 +68,9 @@ def write_tiny_checkpoint(
 
 def tiny_tensors(seed: int, geometry: Geometry) -> dict[str, Tensor]:
     """Draw all weights of the stand-in, fp32, under their published names."""
-    with torch.device("meta"):
-        thinker = Qwen2_5OmniThinkerForConditionalGeneration(thinker_config(geometry))
-    shapes = {
-        name: tuple(tensor.shape) for name, tensor in published_names(thinker.state_dict()).items()
-    }
-    shapes |= _selector_shapes(geometry.hidden_size, geometry.selector_size)
-    # a loader must pass over these
-    shapes |= {"talker.model.norm.weight": (4,), "token2wav.code2wav_dit_model.proj.weight": (4, 4)}
     generator = torch.Generator().manual_seed(seed)
-    return {name: _draw(name, shape, generator) for name, shape in sorted(shapes.items())}
+    shapes = sorted(_shapes(geometry).items())
+    return {name: _draw(name, shape, generator) for name, shape in shapes}
 
 
 def _recipe(seed: int, geometry: Geometry) -> str:
@@ -96,22 +91,30 @@ def _draw(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tens
     return noise * VECTOR_SCALE + (0.0 if name.endswith("bias") else 1.0)
 
 
-def _selector_shapes(hidden: int, size: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of the audio selector's tensors, named as OmniSIFT's checkpoint names them."""
-    shapes = {
-        "cross_attn.in_proj_weight": (3 * size, size),
-        "cross_attn.in_proj_bias": (3 * size,),
-        **_layer("cross_attn.out_proj", (size, size)),
-        **_layer("v_proj", (size, hidden)),
-        **_layer("a_proj", (size, hidden)),
-        **_layer("score_head.0", (size // 2, size)),
-        **_layer("score_head.2", (1, size // 2)),
+def _shapes(geometry: Geometry) -> dict[str, tuple[int, ...]]:
+    config = thinker_config(geometry)
+    with torch.device("meta"):
+        thinker = Qwen2_5OmniThinkerForConditionalGeneration(config)
+    selector = AudioSelector(
+        CompressorConfig.from_profile(
+            "full", hidden_size=geometry.hidden_size, selector=selector_config(config)
+        )
+    )
+    tensors = published_names(thinker.state_dict())
+    tensors |= {f"{SELECTOR}{name}": tensor for name, tensor in selector.state_dict().items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    # a loader must pass over these
+    return shapes | {
+        "talker.model.norm.weight": (4,),
+        "token2wav.code2wav_dit_model.proj.weight": (4, 4),
     }
-    for norm in ("v_norm", "a_norm", "post_attn_norm"):
-        shapes |= _layer(norm, (size,))
-    return {f"thinker.compressor.{name}": shape for name, shape in shapes.items()}
 
 
-def _layer(name: str, weight: Iterable[int]) -> dict[str, tuple[int, ...]]:
-    shape = tuple(weight)
-    return {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+__all__ = [
+    "RECIPE_FILE",
+    "RECIPE_VERSION",
+    "VECTOR_SCALE",
+    "WEIGHT_SCALE",
+    "tiny_tensors",
+    "write_tiny_checkpoint",
+]

@@ -43,3 +43,6 @@ def byte_tokenizer() -> Qwen2Tokenizer:
         pad_token=SPECIAL_TOKENS["pad_token"],
         extra_special_tokens=extra,
     )
+
+
+__all__ = ["NUM_BYTES", "SPECIAL_IDS", "SPECIAL_TOKENS", "byte_symbols", "byte_tokenizer"]

@@ -174,3 +174,6 @@ def num_audio_tokens(mel_frames: int) -> int:
 
 def _pictures(chunk: MediaChunk) -> list[Tensor]:
     return [grid for grid in chunk.grids if grid is not None]
+
+
+__all__ = ["MIN_MEL_FRAMES", "OmniEncoder", "num_audio_tokens"]

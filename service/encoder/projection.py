@@ -27,3 +27,6 @@ class PatchProjection(nn.Module):
 def project_by_product(tower: Qwen2_5OmniVisionEncoder) -> None:
     """Replace the tower's patch embedding, keeping its weights and their names."""
     tower.set_submodule("patch_embed", PatchProjection(tower.patch_embed.proj))
+
+
+__all__ = ["PatchProjection", "project_by_product"]

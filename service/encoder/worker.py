@@ -165,3 +165,6 @@ def _settle(answer: asyncio.Future[EncodedChunk], result: EncodedChunk | Excepti
         answer.set_exception(result)
     else:
         answer.set_result(result)
+
+
+__all__ = ["STAGE", "Encoder", "EncoderWorker", "encode_each_or_fail"]

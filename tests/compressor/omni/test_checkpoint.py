@@ -10,15 +10,16 @@ from torch import nn
 from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 from transformers.utils import logging as transformers_logging
 
+from compressor.audio import AudioSelector
+from compressor.config import CompressorConfig, SelectorConfig
 from compressor.omni.checkpoint import (
-    SelectorGeometry,
     load_audio_tower,
     load_config,
     load_selector_state,
     load_text_model,
     load_tokenizer,
     load_vision_tower,
-    selector_geometry,
+    selector_config,
 )
 
 
@@ -149,16 +150,42 @@ def test_config_is_the_thinkers(tiny_folder: Path) -> None:
 
 
 def test_selector_sizes_come_from_the_config(tiny_folder: Path) -> None:
-    config = load_config(tiny_folder)
+    sizes = selector_config(load_config(tiny_folder))
 
-    assert selector_geometry(config) == SelectorGeometry(selector_size=64, num_heads=4)
+    assert (sizes.width, sizes.heads, sizes.head_width) == (64, 4, 32)
 
 
 def test_selector_sizes_default_to_the_published_ones(tiny_folder: Path) -> None:
     config = load_config(tiny_folder)
     del config.compressor
 
-    assert selector_geometry(config) == SelectorGeometry(selector_size=512, num_heads=8)
+    assert selector_config(config) == SelectorConfig(width=512, heads=8, head_width=256)
+
+
+@pytest.mark.parametrize(
+    "entry", [{}, {"selector_size": 64}, {"selector_size": 64, "num_heads": 5}]
+)
+def test_selector_sizes_that_make_no_selector_are_refused(
+    tiny_folder: Path, entry: dict[str, int]
+) -> None:
+    config = load_config(tiny_folder)
+    config.compressor = entry
+
+    with pytest.raises(ValueError, match="must"):
+        selector_config(config)
+
+
+def test_selector_fits_the_compressors(tiny_folder: Path) -> None:
+    config = load_config(tiny_folder)
+    state = load_selector_state(tiny_folder)
+    assert state is not None
+
+    size = config.get_text_config().hidden_size
+    selector = AudioSelector(
+        CompressorConfig.from_profile("full", hidden_size=size, selector=selector_config(config))
+    )
+
+    selector.load_state_dict(state, strict=True)
 
 
 def test_tokenizer_is_the_checkpoints(tiny_folder: Path) -> None:

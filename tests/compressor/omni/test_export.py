@@ -33,11 +33,11 @@ def test_written_model_is_read_back(
     vision = load_vision_tower(folder)
 
     assert torch.equal(head.weight, thinker.lm_head.weight)
-    for ours, theirs in ((model, thinker.model.language_model), (vision, thinker.model.visual)):
-        assert all(
-            torch.equal(value, theirs.state_dict()[name])
-            for name, value in ours.state_dict().items()
-        )
+    expected = published_names(thinker.state_dict())
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, expected[f"thinker.model.{name}"])
+    for name, value in vision.state_dict().items():
+        assert torch.equal(value, expected[f"thinker.visual.{name}"])
     assert (folder / "a.txt").read_text() == "b"
 
 
@@ -81,6 +81,22 @@ def test_others_may_read_it(
     folder = write(tmp_path / "model", thinker)
 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("model.audio_tower.conv1.bias", "thinker.audio_tower.conv1.bias"),
+        ("model.visual.blocks.0.x", "thinker.visual.blocks.0.x"),
+        ("model.language_model.norm.weight", "thinker.model.norm.weight"),
+        ("audio_tower.conv1.bias", "thinker.audio_tower.conv1.bias"),
+        ("visual.blocks.0.x", "thinker.visual.blocks.0.x"),
+        ("model.norm.weight", "thinker.model.norm.weight"),
+        ("lm_head.weight", "thinker.lm_head.weight"),
+    ],
+)
+def test_names_of_all_versions_of_transformers_are_known(name: str, published: str) -> None:
+    assert list(published_names({name: torch.ones(1)})) == [published]
 
 
 def test_name_of_no_part_is_refused() -> None:

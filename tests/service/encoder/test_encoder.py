@@ -91,7 +91,9 @@ def whole_clip(
     patches = torch.cat([patchify(grid) for grid in frames.split(2)])
     rows, columns = frames.shape[2] // 14, frames.shape[3] // 14
     shape = torch.tensor([[len(frames) // 2, rows, columns]])
-    video = thinker.model.visual(patches, grid_thw=shape)
+    # the towers moved one level down in the course of transformers 5
+    visual = thinker.visual if hasattr(thinker, "visual") else thinker.model.visual
+    video = visual(patches, grid_thw=shape)
     audio = thinker.get_audio_features(
         features["input_features"], feature_attention_mask=features["attention_mask"]
     )

@@ -7,7 +7,13 @@ from typing import Any
 import httpx
 
 from clients.sdk.calls import Call, Reply
-from clients.sdk.errors import ConnectionFailed, TimedOut, Unauthorized, error_from_response
+from clients.sdk.errors import (
+    ConnectionFailed,
+    MalformedAnswer,
+    TimedOut,
+    Unauthorized,
+    error_from_response,
+)
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 CONNECT_LIMIT_S = 5.0
@@ -70,6 +76,7 @@ def translated(base_url: str) -> Iterator[None]:
     Raises:
         TimedOut: The service accepted the connection and then was silent for too long.
         ConnectionFailed: It could not be reached, or the connection broke.
+        MalformedAnswer: Its answer could not be decompressed.
     """
     try:
         yield
@@ -77,10 +84,12 @@ def translated(base_url: str) -> Iterator[None]:
         raise ConnectionFailed(f"{base_url} cannot be reached: no connection in time") from exc
     except httpx.TimeoutException as exc:
         raise TimedOut(f"{base_url} did not answer in time") from exc
+    except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.TooManyRedirects) as exc:
+        raise ConnectionFailed(f"{base_url!r} is not a usable URL: {exc}") from exc
     except httpx.ConnectError as exc:
         raise ConnectionFailed(f"{base_url} cannot be reached: {exc}") from exc
     except httpx.TransportError as exc:
         reason = str(exc) or type(exc).__name__
         raise ConnectionFailed(f"the connection to {base_url} broke: {reason}") from exc
-    except (httpx.InvalidURL, httpx.TooManyRedirects, httpx.DecodingError) as exc:
-        raise ConnectionFailed(f"{base_url} is not usable: {exc}") from exc
+    except httpx.DecodingError as exc:
+        raise MalformedAnswer(f"{base_url} sent what cannot be decoded: {exc}") from exc

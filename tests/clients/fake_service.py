@@ -90,6 +90,8 @@ class FakeService:
             total, more = getattr(record.tokens, modality), getattr(tokens, modality)
             total.in_ += more.in_
             total.kept += more.kept
+        total_in = record.tokens.video.in_ + record.tokens.audio.in_
+        record.keep_ratio = (record.tokens.video.kept + record.tokens.audio.kept) / total_in
         feed.add_event(
             "chunk",
             index=index,
@@ -97,7 +99,7 @@ class FakeService:
             end_s=2.0 * index + 2.0,
             tokens=tokens.model_dump(by_alias=True),
             kept={"video": [sorted(grid) for grid in kept], "audio": list(range(0, 50, 2))},
-            grid_sizes=[GRID, GRID],
+            grid_sizes=[list(GRID)] * 2,
             lag_s=1.25,
             stages_s={"encode": 0.2, "compress": 0.01, "prefill": 0.1},
             skew_s=0.01,

@@ -64,11 +64,13 @@ class Meter:
     failure: SourceUnavailable | None = None
 
     def count(self, frame: Frame, time_s: float) -> None:
-        self.sent_s = max(self.sent_s, time_s)
-        if isinstance(frame, VideoFrame):
-            self.num_video_frames += 1
-        else:
+        end_s = time_s
+        if isinstance(frame, AudioFrame):
             self.num_audio_frames += 1
+            end_s += frame.samples / frame.sample_rate
+        else:
+            self.num_video_frames += 1
+        self.sent_s = max(self.sent_s, end_s)
 
 
 class SourceTrack(MediaStreamTrack):

@@ -52,7 +52,7 @@ async def test_scene_is_sent_in_real_time_and_the_resource_deleted(
 
     frames = received(service)
     assert (done.state, done.num_video_frames, done.num_audio_frames) == ("done", 30, 100)
-    assert done.sent_s == pytest.approx(2.0, abs=0.1)
+    assert done.sent_s == pytest.approx(2.0)
     assert len(frames["video"]) > 20
     assert len(frames["audio"]) > 80
     assert {frame.size for frame in frames["video"]} == {(448, 336)}

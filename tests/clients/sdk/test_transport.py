@@ -2,7 +2,13 @@ import httpx
 import pytest
 
 from clients.sdk.calls import get_session
-from clients.sdk.errors import ConnectionFailed, OmniSiftError, TimedOut, Unauthorized
+from clients.sdk.errors import (
+    ConnectionFailed,
+    MalformedAnswer,
+    OmniSiftError,
+    TimedOut,
+    Unauthorized,
+)
 from clients.sdk.transport import http_options, request_options, translated
 
 
@@ -15,6 +21,7 @@ from clients.sdk.transport import http_options, request_options, translated
         (httpx.RemoteProtocolError("peer closed"), ConnectionFailed),
         (httpx.ReadError(""), ConnectionFailed),
         (httpx.TooManyRedirects("loop"), ConnectionFailed),
+        (httpx.DecodingError("not gzip"), MalformedAnswer),
     ],
 )
 def test_errors_come_in_our_words(raised: Exception, expected: type[OmniSiftError]) -> None:
@@ -26,7 +33,7 @@ def test_errors_come_in_our_words(raised: Exception, expected: type[OmniSiftErro
 
 @pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://h", "http://", "http://h:port", "h"])
 def test_url_that_is_none_is_refused_at_once(url: str) -> None:
-    with pytest.raises(ConnectionFailed):
+    with pytest.raises(ConnectionFailed, match="not a usable URL"):
         http_options(url, None, 1.0)
 
 

@@ -1,0 +1,5 @@
+"""The command line: `omnisift publish | ask | watch | sessions`. Knows only `clients.sdk`."""
+
+from clients.cli.entry import main
+
+__all__ = ["main"]

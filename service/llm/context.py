@@ -62,9 +62,14 @@ class Horizon:
         return self.max_positions * 5 // 8
 
     @property
+    def max_header(self) -> int:
+        """Tokens of the header, at most."""
+        return self.max_positions // 16
+
+    @property
     def max_text(self) -> int:
-        """Tokens of header, question and answer, at most."""
-        return self.max_positions // 4
+        """Tokens of question and answer together, at most."""
+        return self.max_positions * 3 // 16
 
     def origin(self, start_id: int) -> int:
         """Return what to subtract from ids that follow time, once a unit starts at `start_id`."""

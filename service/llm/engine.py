@@ -1,6 +1,6 @@
 """The LLM engine's public face: questions in, tokens out."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -83,6 +83,42 @@ class Finished:
     context_end_s: float
     ttft_s: float | None
     duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """What an engine holds and has done.
+
+    Attributes:
+        running: Questions being answered.
+        waiting: Questions that wait for pages.
+        pages_total: Pages of the KV cache.
+        pages_free: Those that nothing holds.
+        context_tokens: Stream tokens held, by session.
+        steps: Forwards run.
+        decode_tokens: Tokens fed back to continue answers.
+        chunk_tokens: Tokens of headers and chunks prefilled.
+        question_tokens: Tokens of questions prefilled.
+    """
+
+    running: int
+    waiting: int
+    pages_total: int
+    pages_free: int
+    context_tokens: Mapping[SessionId, int]
+    steps: int
+    decode_tokens: int
+    chunk_tokens: int
+    question_tokens: int
+
+    @property
+    def pages_used(self) -> int:
+        return self.pages_total - self.pages_free
+
+    @property
+    def sessions(self) -> int:
+        """Sessions held."""
+        return len(self.context_tokens)
 
 
 class LLMEngine(Protocol):

@@ -3,6 +3,7 @@
 Knows nothing about sessions, questions or sampling.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,11 +12,14 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from service.errors import BadRequest, EngineUnavailable, ServiceError
 from service.llm.attention import AttentionBody, Span, use_paged_attention
 from service.llm.gather_attention import GatherAttention
 from service.llm.pages import PagePool
 from service.llm.prompt import Inputs
 from service.llm.sequence import PagedSequence
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +32,17 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class ForwardResult:
-    """What a forward gives.
+class SegmentResult:
+    """What a forward gives for one segment.
 
     Attributes:
-        logits: `[W, V]` after the last token of each segment that needs them, in their order.
-        is_finite: Whether each segment came out as numbers; its cache is spoilt where not.
+        logits: `[V]` after its last token; None where none were asked for, or on an error.
+        error: Why its sequence is not to be used as it is: `BadRequest` where the inputs led to
+            NaN or infinity, `EngineUnavailable` where the model failed.
     """
 
-    logits: Tensor
-    is_finite: list[bool]
+    logits: Tensor | None = None
+    error: ServiceError | None = None
 
 
 class PackedForward:
@@ -67,16 +72,27 @@ class PackedForward:
         assert isinstance(rotary, nn.Module)
         return rotary
 
-    @torch.inference_mode()
-    def run(self, segments: Sequence[Segment]) -> ForwardResult:
+    def run(self, segments: Sequence[Segment]) -> list[SegmentResult]:
         """Run all segments as one packed row and extend their sequences.
+
+        Where the model fails, each segment runs alone, so that one cannot fail another.
 
         Args:
             segments: At least one; a sequence appears at most once.
 
-        Raises:
-            RuntimeError: The model failed; no sequence has changed its length.
+        Returns:
+            One result per segment; the sequence of a segment with an error is not extended.
         """
+        try:
+            return self._run(segments)
+        except RuntimeError:
+            if len(segments) > 1:
+                return [result for segment in segments for result in self.run([segment])]
+            logger.exception("the forward of one sequence failed")
+            return [SegmentResult(error=EngineUnavailable("the model failed"))]
+
+    @torch.inference_mode()
+    def _run(self, segments: Sequence[Segment]) -> list[SegmentResult]:
         spans = _lay_out(segments)
         positions = np.concatenate([segment.inputs.positions for segment in segments], axis=1)
         hidden = self._model(
@@ -86,11 +102,13 @@ class PackedForward:
             paged=self._attention(self.pool, spans),
         ).last_hidden_state[0]
         last = hidden[[span.stop - 1 for span in spans]]
-        is_finite: list[bool] = last.isfinite().all(dim=-1).tolist()
-        for span in spans:
-            span.sequence.advance(span.num_tokens)
+        is_finite = last.isfinite().all(dim=-1).tolist()
         wanted = [row for row, segment in enumerate(segments) if segment.needs_logits]
-        return ForwardResult(self._head(last[wanted]), is_finite)
+        logits = dict(zip(wanted, self._head(last[wanted]), strict=True))
+        return [
+            _result(span, logits.get(row), is_finite=is_finite[row])
+            for row, span in enumerate(spans)
+        ]
 
     def _embed(self, segments: Sequence[Segment], spans: Sequence[Span]) -> Tensor:
         table = self._model.get_input_embeddings()
@@ -116,3 +134,10 @@ def _lay_out(segments: Sequence[Segment]) -> list[Span]:
         spans.append(Span(segment.sequence, start, len(segment.inputs)))
         start = spans[-1].stop
     return spans
+
+
+def _result(span: Span, logits: Tensor | None, *, is_finite: bool) -> SegmentResult:
+    if not is_finite:
+        return SegmentResult(error=BadRequest("no finite numbers come out of these inputs"))
+    span.sequence.advance(span.num_tokens)
+    return SegmentResult(logits)

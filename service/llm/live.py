@@ -93,8 +93,8 @@ class LiveContext:
         self.sequence.reserve(len(self._header.inputs))
         return self._header
 
-    def begin(self, chunk: CompressedChunk) -> Part:
-        """Make room for a chunk: drop what exceeds the limits, re-base, reserve pages.
+    def make_room(self, chunk: CompressedChunk) -> None:
+        """Drop what exceeds the session's limits once the chunk is held, and re-base ids for it.
 
         Raises:
             PoolExhausted: There are too few free pages; try again when there are more.
@@ -103,7 +103,11 @@ class LiveContext:
         unit = self.unit(chunk)
         self.drop(self.window.to_drop(unit))
         self._rebase(self.window.horizon.origin(unit.start_id))
-        self.sequence.reserve(unit.num_tokens)
+
+    def begin(self, chunk: CompressedChunk) -> Part:
+        """Make room for a chunk and reserve its pages; raises as `make_room` does."""
+        self.make_room(chunk)
+        self.sequence.reserve(len(chunk.embeddings))
         return Part(Inputs(chunk.embeddings, self._ids.of(chunk)), chunk)
 
     def commit(self, part: Part) -> None:

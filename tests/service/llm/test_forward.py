@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from service.llm.forward import PackedForward, Segment
+from service.errors import BadRequest, EngineUnavailable
+from service.llm.forward import PackedForward, Segment, SegmentResult
 from service.llm.prompt import Inputs
 from service.llm.sequence import PagedSequence
 from tests.service.llm.thinker import TOLERANCE, Stream, Thinker, build_forward, build_stream
@@ -24,9 +25,13 @@ def feed(forward: PackedForward, *parts: tuple[PagedSequence, Inputs]) -> Tensor
     """Reserve and run; the logits of every part."""
     for sequence, inputs in parts:
         sequence.reserve(len(inputs))
-    result = forward.run([Segment(sequence, inputs, True) for sequence, inputs in parts])
-    assert all(result.is_finite)
-    return result.logits
+    results = forward.run([Segment(sequence, inputs, True) for sequence, inputs in parts])
+    return stacked(results)
+
+
+def stacked(results: list[SegmentResult]) -> Tensor:
+    assert all(result.error is None for result in results)
+    return torch.stack([result.logits for result in results if result.logits is not None])
 
 
 def text(ids: list[int], start: int) -> Inputs:
@@ -118,15 +123,16 @@ def test_only_wanted_logits_come_back_in_order(forward: PackedForward) -> None:
     for sequence in sequences:
         sequence.reserve(5)
 
-    result = forward.run(
+    results = forward.run(
         [
             Segment(sequence, stream.part(n, n + 5), needs_logits=n != 1)
             for n, sequence in enumerate(sequences)
         ]
     )
 
+    assert results[1].logits is None
     expected = torch.cat([alone[0], alone[2]])
-    torch.testing.assert_close(result.logits, expected, atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(stacked(results), expected, atol=TOLERANCE, rtol=0)
     assert [sequence.length for sequence in sequences] == [5, 5, 5]
 
 
@@ -137,13 +143,34 @@ def test_spoilt_segment_is_reported_alone(forward: PackedForward) -> None:
     for sequence in (good, bad):
         sequence.reserve(3)
 
-    result = forward.run(
+    spoilt_result, result = forward.run(
         [Segment(bad, spoilt, True), Segment(good, stream.part(0, 3), needs_logits=True)]
     )
 
-    assert result.is_finite == [False, True]
+    assert isinstance(spoilt_result.error, BadRequest)
+    assert (bad.length, good.length) == (0, 3)
     expected = feed(forward, (PagedSequence(forward.pool), stream.part(0, 3)))
-    torch.testing.assert_close(result.logits[1:], expected, atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(stacked([result]), expected, atol=TOLERANCE, rtol=0)
+
+
+def test_segment_that_the_model_cannot_run_fails_alone(
+    forward: PackedForward, caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = build_stream()
+    sequences = [PagedSequence(forward.pool) for _ in range(3)]
+    too_wide = Inputs(torch.zeros(3, forward.hidden_size + 1), stream.part(0, 3).positions)
+    inputs = [stream.part(0, 3), too_wide, stream.part(5, 8)]
+    for sequence in sequences:
+        sequence.reserve(3)
+
+    results = forward.run([Segment(*pair, True) for pair in zip(sequences, inputs, strict=True)])
+
+    assert isinstance(results[1].error, EngineUnavailable)
+    assert [sequence.length for sequence in sequences] == [3, 0, 3]
+    fresh = [PagedSequence(forward.pool) for _ in range(2)]
+    expected = feed(forward, *zip(fresh, inputs[::2], strict=True))
+    torch.testing.assert_close(stacked(results[::2]), expected, atol=TOLERANCE, rtol=0)
+    assert "forward of one sequence failed" in caplog.text
 
 
 def test_scrubbed_pages_do_not_poison_the_next_holder(forward: PackedForward) -> None:

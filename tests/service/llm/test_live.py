@@ -49,7 +49,8 @@ def ask(forward: PackedForward, view: View) -> Tensor:
     """Logits after the tail; the view is released."""
     tail = tail_inputs(TAIL, view.ids)
     view.sequence.reserve(len(tail))
-    logits = forward.run([Segment(view.sequence, tail, needs_logits=True)]).logits[0]
+    logits = forward.run([Segment(view.sequence, tail, needs_logits=True)])[0].logits
+    assert logits is not None
     view.sequence.release()
     return logits
 

@@ -38,7 +38,7 @@ def test_moving_a_whole_sequence_back_equals_never_having_been_away(
     sequence.reserve(rest)
     result = forward.run([Segment(sequence, stream.part(half, len(stream)), needs_logits=True)])
     expected = thinker.logits(stream.embeds, stream.positions)[-1]
-    torch.testing.assert_close(result.logits[0], expected, atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(result[0].logits, expected, atol=TOLERANCE, rtol=0)
 
 
 def test_every_token_moves_on_its_own_axes() -> None:

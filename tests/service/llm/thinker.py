@@ -1,5 +1,6 @@
 """A small random thinker, once stock and once paged with the same weights, and streams for it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +9,23 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniThinkerTextModel
 
+from compressor.omni.chat import ChatLayout
 from compressor.omni.geometry import Geometry, thinker_config
-from compressor.omni.positions import chunk_positions, header_positions, stream_base
+from compressor.omni.positions import (
+    chunk_positions,
+    header_positions,
+    stream_base,
+    tail_positions,
+)
+from compressor.omni.tokenizer import byte_tokenizer
 from compressor.tokens import CompressedChunk, Modality, TokenCounts
+from service.clock import Clock
+from service.llm.config import EngineConfig
+from service.llm.context import Horizon
 from service.llm.forward import PackedForward
 from service.llm.pages import PagePool
 from service.llm.prompt import Inputs
+from service.llm.scheduler import Scheduler
 
 TOLERANCE = 1e-4
 GEOMETRY = Geometry(hidden_size=64, num_layers=3, num_heads=4, num_kv_heads=2, mlp_size=128)
@@ -76,8 +88,11 @@ def build_pool(*, num_pages: int = 64, page_tokens: int = 16) -> PagePool:
     )
 
 
-def build_forward(*, num_pages: int = 64, page_tokens: int = 16, seed: int = 0) -> PackedForward:
-    thinker = build_thinker(seed)
+def build_forward(
+    *, num_pages: int = 64, page_tokens: int = 16, thinker: Thinker | None = None
+) -> PackedForward:
+    """A paged model of its own, from the same weights as the `thinker` fixture unless given."""
+    thinker = thinker or build_thinker()
     return PackedForward(
         thinker.model, thinker.head, build_pool(num_pages=num_pages, page_tokens=page_tokens)
     )
@@ -129,3 +144,54 @@ def build_chunk(
         counts_in=TokenCounts(24, num_audio),
         counts_kept=TokenCounts(int((kept < 24).sum()), int((kept >= 24).sum())),
     )
+
+
+def build_chat() -> ChatLayout:
+    return ChatLayout(byte_tokenizer(), thinker_config(GEOMETRY))
+
+
+def build_scheduler(
+    config: EngineConfig | None = None,
+    *,
+    max_positions: int = 32_768,
+    now: Clock = lambda: 0.0,
+    thinker: Thinker | None = None,
+) -> Scheduler:
+    config = config or EngineConfig(num_pages=200, step_tokens=64, context_tokens=400)
+    return Scheduler(
+        build_forward(num_pages=config.num_pages, page_tokens=config.page_tokens, thinker=thinker),
+        build_chat(),
+        config,
+        horizon=Horizon(max_positions),
+        ids_per_s=25,
+        now=now,
+    )
+
+
+def greedy(
+    thinker: Thinker, chunks: Sequence[CompressedChunk], question: str, num_tokens: int
+) -> list[int]:
+    """The stock model's own greedy answer about a stream, one forward per token."""
+    chat = build_chat()
+    header, tail = chat.header(), chat.tail([("user", question)])
+    base = stream_base(len(header))
+    end = base + max((chunk.next_position for chunk in chunks), default=0)
+    embeds = [thinker.embed(header), *(chunk.embeddings for chunk in chunks), thinker.embed(tail)]
+    positions = [
+        header_positions(len(header)),
+        *(chunk.positions + base for chunk in chunks),
+        tail_positions(end, len(tail)),
+    ]
+    cache = DynamicCache(config=thinker.model.config)
+    logits = thinker.logits(torch.cat(embeds), torch.cat(positions, dim=1), cache=cache)[-1]
+    answer: list[int] = []
+    while len(answer) < num_tokens:
+        token_id = int(logits.masked_fill(~chat.allowed_ids(), -torch.inf).argmax())
+        if token_id in chat.stop_ids:
+            break
+        answer.append(token_id)
+        position = int(positions[-1].max()) + len(answer)
+        logits = thinker.logits(
+            thinker.embed([token_id]), torch.full((3, 1), position), cache=cache
+        )[-1]
+    return answer

@@ -1,0 +1,39 @@
+"""Limits of the engine. Knows nothing about where they are set."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Limits of the engine.
+
+    Attributes:
+        num_pages: Pages of the KV cache.
+        page_tokens: Tokens per page.
+        step_tokens: Tokens of one packed forward, decodes included.
+        context_tokens: Stream tokens held per session.
+        max_questions: Questions answered or waiting at once, fewer than `step_tokens`.
+        question_ratio: Share of the pages that contexts leave to questions, in (0, 1).
+
+    Raises:
+        ValueError: On a value out of its range.
+    """
+
+    num_pages: int = 4096
+    page_tokens: int = 16
+    step_tokens: int = 512
+    context_tokens: int = 8192
+    max_questions: int = 32
+    question_ratio: float = 0.125
+
+    def __post_init__(self) -> None:
+        for name in ("num_pages", "page_tokens", "context_tokens", "max_questions"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if self.max_questions >= self.step_tokens:
+            raise ValueError(
+                f"max_questions must be below step_tokens, got {self.max_questions} and "
+                f"{self.step_tokens}: decodes alone would fill every step"
+            )
+        if not 0 < self.question_ratio < 1:
+            raise ValueError(f"question_ratio must be in (0, 1), got {self.question_ratio}")

@@ -1,0 +1,213 @@
+"""Who gets pages when there are few."""
+
+import pytest
+
+from service.errors import AtCapacity
+from service.llm.admission import Admission
+from service.llm.config import EngineConfig
+from service.llm.engine import Message, Question, Sampling
+from service.llm.jobs import Asked, ChunkOutcome, LiveSession
+from service.sessions.record import SessionId
+from tests.service.llm.jobs import ask, new_session, open_session, write
+from tests.service.llm.thinker import build_chunk, build_forward
+
+CONFIG = EngineConfig(num_pages=40, page_tokens=8, context_tokens=400, question_ratio=0.25)
+
+
+class Pool:
+    """A pool of 40 pages, 30 of them for contexts, and sessions in it; a chunk takes about 4."""
+
+    def __init__(self, *names: str) -> None:
+        self.forward = build_forward(num_pages=40, page_tokens=8)
+        self.admission = Admission(self.forward.pool, CONFIG)
+        self.sessions = [open_session(self.forward, name) for name in names]
+
+    @property
+    def num_free(self) -> int:
+        return self.forward.pool.num_free
+
+    def push(self, session: LiveSession, *indices: int, keep: float = 0.4) -> list[ChunkOutcome]:
+        """Queue chunks and write all that start."""
+        session.chunks.extend(build_chunk(index, keep=keep) for index in indices)
+        return self.run()
+
+    def run(self) -> list[ChunkOutcome]:
+        outcomes = []
+        while new := [*self.admission.start_chunks(self.sessions), *self._written()]:
+            outcomes += new
+        return outcomes
+
+    def _written(self) -> list[ChunkOutcome]:
+        outcomes = []
+        for session in self.sessions:
+            if session.feed is not None:
+                write(session)
+                outcomes += session.complete()
+        return outcomes
+
+    def fill(self) -> None:
+        """Give each session chunks until the contexts' share is used up."""
+        for index in range(8):
+            for session in self.sessions:
+                self.push(session, index)
+
+
+def held(session: LiveSession) -> list[int]:
+    return [unit.index for unit in session.context.window.units]
+
+
+def question(name: str, max_tokens: int = 3) -> Question:
+    return Question(name, (Message("user", "what?"),), Sampling(max_tokens=max_tokens))
+
+
+def test_chunks_start_in_order_one_at_a_time() -> None:
+    pool = Pool("a", "b")
+    pool.sessions[0].chunks.extend([build_chunk(0), build_chunk(1)])
+    pool.sessions[1].chunks.append(build_chunk(7))
+
+    assert list(pool.admission.start_chunks(pool.sessions)) == []
+
+    assert [len(session.chunks) for session in pool.sessions] == [2, 1]
+    assert pool.run() == [
+        ChunkOutcome(SessionId("a"), 0),
+        ChunkOutcome(SessionId("b"), 7),
+        ChunkOutcome(SessionId("a"), 1),
+    ]
+
+
+def test_chunk_of_which_nothing_was_kept_is_done_at_once() -> None:
+    pool = Pool("a")
+
+    assert pool.push(pool.sessions[0], 0, 1, keep=0.0) == [
+        ChunkOutcome(SessionId("a"), 0),
+        ChunkOutcome(SessionId("a"), 1),
+    ]
+
+
+def test_contexts_leave_the_questions_share() -> None:
+    pool = Pool("a", "b")
+
+    pool.fill()
+
+    assert 10 <= pool.num_free < 16
+
+
+def test_full_share_costs_a_session_its_own_oldest_units_only() -> None:
+    pool = Pool("a", "b")
+    pool.fill()
+    first, second = pool.sessions
+    before = held(second)
+
+    for index in range(8, 12):
+        assert pool.push(first, index) == [ChunkOutcome(SessionId("a"), index)]
+
+    assert held(second) == before
+    assert held(first)[-1] == 11
+    assert len(held(first)) >= 2
+
+
+def test_full_share_refuses_a_session_and_gives_nothing_away() -> None:
+    pool = Pool("a", "b")
+    pool.fill()
+    newcomer = new_session(pool.forward, "c")
+    free = pool.num_free
+
+    with pytest.raises(AtCapacity) as caught:
+        pool.admission.open(newcomer, pool.sessions)
+
+    assert (caught.value.details["stage"], caught.value.details["limit"]) == ("kv_pages", 40)
+    assert newcomer.feed is None
+    assert pool.num_free == free
+
+
+def test_session_is_opened_where_there_is_room() -> None:
+    pool = Pool("a")
+    fresh = new_session(pool.forward, "b")
+
+    pool.admission.open(fresh, pool.sessions)
+
+    assert fresh.num_left > 0
+
+
+def test_chunk_without_any_page_is_refused() -> None:
+    pool = Pool("a", "b", "c", "d")  # the headers alone take most of the share
+    pool.forward.pool.take(pool.num_free - 1)
+
+    outcomes = pool.push(pool.sessions[0], 0)
+
+    assert len(outcomes) == 1
+    assert isinstance(outcomes[0].error, AtCapacity)
+
+
+def test_chunk_waits_for_questions_that_share_its_sessions_pages() -> None:
+    pool = Pool("a")
+    session = pool.sessions[0]
+    pool.fill()
+    asked = ask(session, question("q"))
+    before = held(session)
+    hoard = pool.forward.pool.take(pool.num_free)
+
+    assert pool.push(session, 20) == []
+    assert session.is_waiting
+    other = ask(session, question("late"), start=False)
+    assert list(pool.admission.start_questions([asked, other])) == []
+    assert other.feed is None
+
+    asked.release()
+    assert pool.run() == [ChunkOutcome(SessionId("a"), 20)]
+    assert set(held(session)) < {*before, 20}
+    pool.forward.pool.release(hoard)
+
+
+def test_other_sessions_questions_cost_a_session_units_but_no_time() -> None:
+    pool = Pool("a", "b")
+    pool.fill()
+    asked = ask(pool.sessions[1], question("q"))
+    hoard = pool.forward.pool.take(pool.num_free)
+
+    assert pool.push(pool.sessions[0], 20) == [ChunkOutcome(SessionId("a"), 20)]
+
+    asked.release()
+    pool.forward.pool.release(hoard)
+
+
+def test_questions_start_in_the_order_they_came() -> None:
+    pool = Pool("a")
+    hoard = pool.forward.pool.take(pool.num_free - 11)
+    big = [ask(pool.sessions[0], question(name, 40), start=False) for name in "pq"]
+    small = ask(pool.sessions[0], question("r", 1), start=False)
+    questions: list[Asked] = [*big, small]
+
+    assert list(pool.admission.start_questions(questions)) == []
+    assert [asked.feed is not None for asked in questions] == [True, False, False]
+
+    big[0].release()
+    del questions[0]
+    assert list(pool.admission.start_questions(questions)) == []
+    assert [asked.feed is not None for asked in questions] == [True, False]
+    pool.forward.pool.release(hoard)
+
+
+def test_question_that_nothing_will_make_room_for_is_refused() -> None:
+    pool = Pool("a")
+    asked = ask(pool.sessions[0], question("q", 500), start=False)
+
+    outcomes = list(pool.admission.start_questions([asked]))
+
+    assert [outcome.question_id for outcome in outcomes] == ["q"]
+    assert isinstance(outcomes[0].item, AtCapacity)
+
+
+def test_question_waits_for_the_header() -> None:
+    pool = Pool("a")
+    session = new_session(pool.forward, "b")
+    pool.admission.open(session, pool.sessions)
+    asked = ask(session, question("q"), start=False)
+
+    list(pool.admission.start_questions([asked]))
+    assert asked.feed is None
+
+    write(session)
+    session.complete()
+    list(pool.admission.start_questions([asked]))
+    assert asked.feed is not None

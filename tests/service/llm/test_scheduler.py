@@ -1,0 +1,361 @@
+"""The engine's core against the stock model, and what it refuses, isolates and gives back."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from compressor.tokens import CompressedChunk
+from service.errors import AtCapacity, BadRequest, EngineUnavailable, SessionNotFound
+from service.llm.config import EngineConfig
+from service.llm.engine import Message, Question, Sampling
+from service.llm.scheduler import MAX_WAITING_CHUNKS
+from service.sessions.record import SessionId
+from tests.service.llm.desk import NUM_TOKENS, Desk, ask
+from tests.service.llm.thinker import (
+    Thinker,
+    build_chunk,
+    build_scheduler,
+    build_thinker,
+    greedy,
+)
+
+A, B = SessionId("a"), SessionId("b")
+
+
+def stream(seed: int, num_chunks: int = 3) -> list[CompressedChunk]:
+    return [build_chunk(index, seed=seed) for index in range(num_chunks)]
+
+
+def test_answer_equals_the_stock_models(thinker: Thinker) -> None:
+    desk = Desk()
+    desk.open(A, *stream(1))
+    desk.run()
+
+    desk.ask(A, "what?")
+    desk.run()
+
+    assert desk.tokens["what?"] == greedy(thinker, stream(1), "what?", NUM_TOKENS)
+    assert desk.finished("what?").context_end_s == 6.0
+
+
+def test_questions_together_equal_one_by_one(thinker: Thinker) -> None:
+    desk = Desk()
+    desk.open(A, *stream(1))
+    desk.run()
+    texts = ["what?", "who is speaking now?", "count", "x" * 90]
+
+    for text in texts:
+        desk.ask(A, text)
+    desk.run()
+
+    for text in texts:
+        assert desk.tokens[text] == greedy(thinker, stream(1), text, NUM_TOKENS)
+    alone = Desk()
+    alone.open(A, *stream(1))
+    alone.run()
+    for text in texts:
+        alone.ask(A, text)
+        alone.run()
+    assert alone.tokens == desk.tokens
+
+
+def test_sessions_never_mix(thinker: Thinker) -> None:
+    desk = Desk()
+    desk.open(A, *stream(1))
+    desk.open(B, *stream(2))
+    desk.run()
+
+    for _ in range(3):
+        desk.ask(A, "what?", "of a")
+        desk.ask(B, "what?", "of b")
+        desk.run()
+        assert desk.tokens.pop("of a") == greedy(thinker, stream(1), "what?", NUM_TOKENS)
+        assert desk.tokens.pop("of b") == greedy(thinker, stream(2), "what?", NUM_TOKENS)
+        desk.ends.clear()
+
+
+def test_stream_goes_on_while_an_answer_is_given(thinker: Thinker) -> None:
+    desk = Desk()
+    desk.open(A, *stream(1, 2))
+    desk.run()
+    desk.ask(A, "before")
+    desk.step()
+
+    desk.scheduler.append(A, stream(1)[2])
+    desk.run()
+    desk.ask(A, "after")
+    desk.run()
+
+    assert desk.tokens["before"] == greedy(thinker, stream(1, 2), "before", NUM_TOKENS)
+    assert desk.tokens["after"] == greedy(thinker, stream(1, 3), "after", NUM_TOKENS)
+
+
+def test_question_in_the_middle_of_a_chunk_sees_complete_chunks_only(thinker: Thinker) -> None:
+    config = EngineConfig(num_pages=200, step_tokens=20, context_tokens=400, max_questions=4)
+    desk = Desk(build_scheduler(config))
+    desk.open(A, *stream(1, 2))
+    while len(desk.chunks) < 1:
+        desk.step()
+    desk.step()
+    assert len(desk.chunks) == 1  # the second chunk is half written
+
+    desk.ask(A, "what?")
+    desk.run()
+
+    assert desk.finished("what?").context_end_s == 2.0
+    assert desk.tokens["what?"] == greedy(thinker, stream(1, 1), "what?", NUM_TOKENS)
+
+
+def test_window_limits_what_a_question_sees() -> None:
+    desk = Desk()
+    desk.open(A, *stream(1, 5))
+    desk.run()
+
+    desk.scheduler.ask(A, ask("what?", "last", Sampling(max_tokens=2), window_s=4.0))
+    desk.ask(A, "what?", "all", max_tokens=2)
+    desk.run()
+
+    last, whole = desk.finished("last"), desk.finished("all")
+    assert (last.context_start_s, last.context_end_s) == (6.0, 10.0)
+    assert (whole.context_start_s, whole.context_end_s) == (0.0, 10.0)
+    dropped = sum(len(chunk.embeddings) for chunk in stream(1, 3))
+    assert whole.prompt_tokens - last.prompt_tokens == dropped
+
+
+def test_conversation_goes_into_one_tail() -> None:
+    desk = Desk()
+    desk.open(A, *stream(1))
+    turns = (Message("user", "what?"), Message("assistant", "a dog"), Message("user", "where?"))
+    desk.run()
+
+    desk.scheduler.ask(A, Question("multi", turns, Sampling(max_tokens=4)))
+    desk.ask(A, "where?", "single", max_tokens=4)
+    desk.run()
+
+    more = desk.finished("multi").prompt_tokens - desk.finished("single").prompt_tokens
+    assert more == len("what?") + 4 + len("assistant\na dog") + 2 + len("user\n")
+
+
+def test_steps_stay_within_their_tokens() -> None:
+    config = EngineConfig(num_pages=400, step_tokens=16, context_tokens=400, max_questions=8)
+    desk = Desk(build_scheduler(config))
+    desk.open(A, *stream(1))
+    desk.open(B, *stream(2))
+    for number in range(6):
+        desk.ask(A, "what?", str(number))
+
+    done = 0
+    while desk.scheduler.has_work:
+        desk.step()
+        stats = desk.scheduler.stats()
+        total = stats.decode_tokens + stats.chunk_tokens + stats.question_tokens
+        assert 1 <= total - done <= 16
+        done = total
+
+
+def test_long_question_does_not_hold_up_another_session() -> None:
+    config = EngineConfig(num_pages=400, step_tokens=16, context_tokens=400, max_questions=4)
+    desk = Desk(build_scheduler(config))
+    desk.open(A)
+    desk.open(B)
+    desk.run()
+    desk.ask(A, "x" * 400)
+    desk.step()
+
+    desk.scheduler.append(B, stream(1)[0])
+    steps = 0
+    while not desk.chunks:
+        desk.step()
+        steps += 1
+
+    assert steps <= 2 * -(-len(stream(1)[0].embeddings) // 16)
+
+
+def test_seeded_answers_repeat_in_any_company() -> None:
+    desk = Desk()
+    desk.open(A, *stream(1))
+    desk.run()
+    desk.ask(A, "what?", "alone", temperature=1.0, seed=5)
+    desk.run()
+
+    desk.ask(A, "what?", "again", temperature=1.0, seed=5)
+    desk.ask(A, "what?", "other", temperature=1.0, seed=6)
+    desk.ask(A, "what?", "greedy")
+    desk.run()
+
+    assert desk.tokens["again"] == desk.tokens["alone"]
+    assert len({tuple(tokens) for tokens in desk.tokens.values()}) == 3
+
+
+def test_stop_string_ends_an_answer() -> None:
+    desk = Desk()
+    desk.open(A, *stream(1))
+    desk.run()
+    desk.ask(A, "what?", "whole", temperature=1.0, seed=1)
+    desk.run()
+    whole = desk.finished("whole").text
+
+    desk.ask(A, "what?", "cut", temperature=1.0, seed=1, stop=(whole[3:5],))
+    desk.run()
+
+    assert desk.finished("cut").text == whole.split(whole[3:5])[0]
+    assert desk.finished("cut").reason == "stop"
+    assert desk.finished("whole").reason == "length"
+
+
+def test_ids_are_rebased_and_units_dropped_over_a_long_stream() -> None:
+    config = EngineConfig(num_pages=60, step_tokens=64, context_tokens=200)
+    desk = Desk(build_scheduler(config, max_positions=1600))
+    desk.open(A)
+    free = []
+
+    for index in range(60):
+        desk.scheduler.append(A, build_chunk(index))
+        desk.run()
+        desk.ask(A, "what?", str(index), max_tokens=2)
+        desk.run()
+        free.append(desk.scheduler.stats().pages_free)
+
+    assert not desk.chunk_errors
+    assert desk.scheduler.held(A)[-1] == 59
+    assert len(desk.scheduler.held(A)) == len({*desk.scheduler.held(A)}) < 10
+    assert max(free[10:]) - min(free[10:]) <= 2
+
+
+def test_cancelled_question_says_so_and_frees_its_pages() -> None:
+    desk = Desk()
+    desk.open(A, *stream(1))
+    desk.run()
+    free = desk.scheduler.stats().pages_free
+    desk.ask(A, "what?", max_tokens=50)
+    for _ in range(5):
+        desk.step()
+
+    desk.take(desk.scheduler.abort("what?"))
+
+    assert desk.finished("what?").reason == "cancelled"
+    assert desk.finished("what?").completion_tokens == 5
+    assert desk.scheduler.stats().pages_free == free
+    assert not desk.scheduler.has_work
+    assert desk.scheduler.abort("what?") == []
+
+
+def test_closing_a_session_ends_all_that_belongs_to_it() -> None:
+    desk = Desk()
+    desk.open(A, *stream(1))
+    desk.open(B, *stream(2))
+    desk.run()
+    desk.ask(A, "of a", max_tokens=50)
+    desk.ask(B, "of b")
+    desk.step()
+    desk.scheduler.append(A, build_chunk(7))
+
+    desk.take(desk.scheduler.close(A))
+    desk.run()
+
+    assert desk.finished("of a").reason == "cancelled"
+    assert desk.finished("of b").reason == "length"
+    assert isinstance(desk.chunk_errors[A, 7], EngineUnavailable)
+    assert desk.scheduler.close(A) == []
+    with pytest.raises(SessionNotFound):
+        desk.ask(A, "what?")
+    desk.take(desk.scheduler.close(B))
+    assert desk.scheduler.stats().pages_used == 0
+
+
+def spoiling_thinker(marker: float) -> Thinker:
+    """A model from which no numbers come for tokens whose embedding begins with a marker."""
+    thinker = build_thinker()
+
+    def spoil(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        is_marked = inputs[0][..., :1] == marker
+        return (inputs[0].masked_fill(is_marked, torch.nan),)
+
+    thinker.model.layers[0].register_forward_pre_hook(spoil)
+    return thinker
+
+
+def test_chunk_that_spoils_the_cache_fails_alone(thinker: Thinker) -> None:
+    desk = Desk(build_scheduler(thinker=spoiling_thinker(marker=123.0)))
+    bad = build_chunk(3, seed=1)
+    bad.embeddings[4, 0] = 123.0
+    desk.open(A, *stream(1), bad)
+    desk.open(B, *stream(2))
+    desk.run()
+
+    desk.ask(A, "what?", "of a")
+    desk.ask(B, "what?", "of b")
+    desk.run()
+
+    assert list(desk.chunk_errors) == [(A, 3)]
+    assert isinstance(desk.chunk_errors[A, 3], BadRequest)
+    assert desk.tokens["of a"] == greedy(thinker, stream(1), "what?", NUM_TOKENS)
+    assert desk.tokens["of b"] == greedy(thinker, stream(2), "what?", NUM_TOKENS)
+
+
+def test_question_that_the_model_cannot_answer_fails_alone(thinker: Thinker) -> None:
+    spoilt = spoiling_thinker(marker=123.0)
+    spoilt.model.embed_tokens.weight[ord("Z"), 0] = 123.0
+    desk = Desk(build_scheduler(thinker=spoilt))
+    desk.open(A, *stream(1))
+    desk.run()
+    free = desk.scheduler.stats().pages_free
+
+    for text in ("what?", "Z", "why?"):
+        desk.ask(A, text)
+    desk.run()
+
+    assert isinstance(desk.ends["Z"], EngineUnavailable)
+    for text in ("what?", "why?"):
+        assert desk.tokens[text] == greedy(thinker, stream(1), text, NUM_TOKENS)
+    assert desk.scheduler.stats().pages_free == free
+
+
+def test_malformed_requests_are_refused_at_once() -> None:
+    desk = Desk()
+    desk.open(A, *stream(1))
+    desk.ask(A, "what?")
+
+    with pytest.raises(BadRequest, match="open already"):
+        desk.open(A)
+    with pytest.raises(BadRequest, match="instructions may take"):
+        desk.scheduler.open(B, "x" * 3000)
+    with pytest.raises(BadRequest, match="comes after chunk 2"):
+        desk.scheduler.append(A, stream(1)[2])
+    with pytest.raises(BadRequest, match="is being answered"):
+        desk.ask(A, "what?")
+    with pytest.raises(BadRequest, match="max_tokens"):
+        desk.ask(A, "why?", max_tokens=0)
+    with pytest.raises(SessionNotFound):
+        desk.scheduler.append(B, stream(1)[0])
+
+
+def test_too_much_at_once_is_refused() -> None:
+    config = EngineConfig(num_pages=200, context_tokens=400, max_questions=2)
+    desk = Desk(build_scheduler(config))
+    desk.open(A)
+    for number in range(2):
+        desk.ask(A, "what?", str(number))
+    for index in range(MAX_WAITING_CHUNKS):
+        desk.scheduler.append(A, build_chunk(index))
+
+    with pytest.raises(AtCapacity, match="questions is at its limit of 2"):
+        desk.ask(A, "what?", "third")
+    with pytest.raises(AtCapacity, match="waiting_chunks"):
+        desk.scheduler.append(A, build_chunk(MAX_WAITING_CHUNKS))
+
+
+def test_any_number_of_questions_ends_when_pages_are_few() -> None:
+    config = EngineConfig(num_pages=24, step_tokens=64, context_tokens=150, max_questions=20)
+    desk = Desk(build_scheduler(config))
+    desk.open(A, *stream(1))
+    desk.run()
+    for number in range(20):
+        desk.ask(A, "what?", str(number), max_tokens=30)
+    desk.scheduler.append(A, build_chunk(3, seed=1))
+
+    desk.run()
+
+    reasons = {desk.finished(str(number)).reason for number in range(20)}
+    assert reasons == {"length"}
+    assert not desk.chunk_errors

@@ -4,6 +4,9 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Coroutine
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
@@ -47,4 +50,9 @@ class TaskSet:
             logger.error("task %s failed", task.get_name(), exc_info=error)
 
 
-__all__ = ["TaskSet"]
+async def detached(work: Coroutine[object, object, Result]) -> Result:
+    """Await `work` in an empty context, for calls that leave tasks of their own behind."""
+    return await asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+
+
+__all__ = ["TaskSet", "detached"]

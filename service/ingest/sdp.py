@@ -22,14 +22,17 @@ _FMTP = re.compile(r"a=fmtp:(\d+) ")
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What an acceptable offer asks for.
+    """An offer that can be answered.
 
     Attributes:
+        sdp: As it came.
+        kinds: "audio" and "video", those it has, in the order in which they are bundled: the first
+            one's transport carries both.
         ice_ufrag: Names the publisher's ICE session; another one is an ICE restart.
     """
 
-    has_video: bool
-    has_audio: bool
+    sdp: str
+    kinds: tuple[str, ...]
     ice_ufrag: str
 
 
@@ -110,10 +113,8 @@ def parse_offer(sdp: str) -> Offer:
     for section in sections:
         _check_media(section)
         _check_transport(section, session)
-    _check_bundle(sections, session)
     ufrag = next(chain.from_iterable(s.values("ice-ufrag") for s in (*sections, session)))
-    kinds = {section.kind for section in sections}
-    return Offer("video" in kinds, "audio" in kinds, ufrag)
+    return Offer(sdp, _bundled(sections, session), ufrag)
 
 
 def parse_fragment(text: str) -> Fragment:
@@ -210,11 +211,15 @@ def _check_transport(section: _Section, session: _Section) -> None:
             raise OfferRejected(f"the {section.kind} section has no {name}")
 
 
-def _check_bundle(sections: list[_Section], session: _Section) -> None:
-    mids = [section.values("mid")[0] for section in sections]
-    groups = [value.split()[1:] for value in session.values("group") if value.startswith("BUNDLE")]
-    if len(sections) > 1 and not any(set(mids) <= set(group) for group in groups):
-        raise OfferRejected("audio and video are not bundled")
+def _bundled(sections: list[_Section], session: _Section) -> tuple[str, ...]:
+    kinds = {section.values("mid")[0]: section.kind for section in sections}
+    if len(sections) == 1:
+        return tuple(kinds.values())
+    for value in session.values("group"):
+        semantics, *mids = value.split() or [""]
+        if semantics == "BUNDLE" and set(mids) == set(kinds) and len(mids) == len(sections):
+            return tuple(kinds[mid] for mid in mids)
+    raise OfferRejected("audio and video are not bundled")
 
 
 def _candidates(section: _Section) -> Iterator[Candidate]:

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from service.tasks import TaskSet
+from service.tasks import TaskSet, detached
 
 
 async def test_a_task_is_forgotten_when_it_ends() -> None:
@@ -73,3 +73,35 @@ async def test_tasks_do_not_inherit_the_context_of_a_request() -> None:
     await TaskSet().spawn(work(), name="work")
 
     assert seen == ["none"]
+
+
+async def test_detached_work_gives_its_result_and_sees_no_context() -> None:
+    request = contextvars.ContextVar("request", default="none")
+
+    async def work() -> str:
+        return request.get()
+
+    request.set("r1")
+
+    assert await detached(work()) == "none"
+
+
+async def test_detached_work_fails_and_is_cancelled_as_if_it_were_awaited() -> None:
+    was_cancelled = []
+
+    async def fail() -> None:
+        raise ValueError("broken")
+
+    async def hang() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            was_cancelled.append(True)
+            raise
+
+    with pytest.raises(ValueError, match="broken"):
+        await detached(fail())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await detached(hang())
+    assert was_cancelled == [True]

@@ -1,0 +1,229 @@
+"""One WebRTC publisher, by aiortc, which is imported nowhere else. Knows nothing about sessions.
+
+aiortc queues decoded frames without bound and counts every track's time from its own first packet:
+each accepted track is therefore drained by a task of its own, which does nothing slow, and placed
+on a common clock by arrival.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import av
+import torch
+from aiortc import (
+    MediaStreamTrack,
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpCodecCapability,
+    RTCRtpReceiver,
+    RTCSessionDescription,
+)
+from aiortc.mediastreams import MediaStreamError
+from aiortc.sdp import candidate_from_sdp
+from av.frame import Frame
+from numpy import uint8
+from numpy.typing import NDArray
+from torch import Tensor
+
+from service.clock import Clock
+from service.errors import OfferRejected
+from service.ingest.sdp import BitrateHint, Candidate, Offer, hint_bitrate
+from service.ingest.source import MediaSink, MediaSource, Picture, Sound
+from service.media.frames import AUDIO_SAMPLE_RATE_HZ
+from service.media.timeline import Timeline, TimelineConfig
+from service.tasks import TaskSet, detached
+
+logger = logging.getLogger(__name__)
+
+CODECS = {"audio": ("audio/opus",), "video": ("video/vp8", "video/h264", "video/rtx")}
+RTP_TIMESTAMPS = 1 << 32  # RFC 3550, section 5.1
+CLOCK_RATES_HZ = {"audio": 48_000, "video": 90_000}  # RFC 7587 section 4.1, RFC 6184 section 8.2.1
+DECODE_LOGGER, DECODE_FAILURE = "aiortc.rtcrtpreceiver", "failed to decode"
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConfig:
+    """How to connect.
+
+    Attributes:
+        ice_servers: STUN and TURN URLs that the server itself uses; none where it has an address
+            that publishers can reach.
+        bitrate: What a browser's encoder is told.
+        answer_s: Longest time to gather candidates.
+    """
+
+    ice_servers: Sequence[str] = ()
+    bitrate: BitrateHint = field(default_factory=BitrateHint)
+    answer_s: float = 10.0
+
+
+class Peer(MediaSource):
+    """Receives what one publisher sends and pushes it into a sink."""
+
+    def __init__(self, sink: MediaSink, clock: Clock, config: PeerConfig) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._config = config
+        self._tasks = TaskSet()
+        self._gone = asyncio.Event()
+        # NOTE: no list at all would mean a public STUN server
+        servers = [RTCIceServer(url) for url in config.ice_servers]
+        self._connection = RTCPeerConnection(
+            RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+        )
+        self._connection.on("track", self._on_track)
+        self._connection.on("connectionstatechange", self._on_state)
+
+    @property
+    def state(self) -> str:
+        """As WebRTC names it: new, connecting, connected, failed or closed."""
+        return str(self._connection.connectionState)
+
+    async def answer(self, offer: Offer) -> str:
+        """The answer to an offer, all candidates included. Call it once.
+
+        Raises:
+            OfferRejected: The library cannot make sense of it.
+        """
+        try:
+            async with asyncio.timeout(self._config.answer_s):
+                return await detached(self._negotiate(offer))
+        except TimeoutError as error:
+            raise OfferRejected("no candidates could be gathered in time") from error
+        # NOTE: on text that it does not expect aiortc raises whatever its parser stumbled over
+        except Exception as error:
+            raise OfferRejected(str(error) or type(error).__name__) from error
+
+    async def add_candidates(self, candidates: Sequence[Candidate], *, is_last: bool) -> None:
+        """Add addresses of the publisher; those that cannot be used are left out (RFC 9725)."""
+        for candidate in candidates:
+            try:
+                parsed = candidate_from_sdp(candidate.value)
+                parsed.sdpMid = candidate.mid
+                parsed.sdpMLineIndex = None if candidate.mid else 0
+                await self._connection.addIceCandidate(parsed)
+            except (ValueError, AssertionError, OSError) as error:
+                logger.debug("candidate %s left out: %s", candidate.value, error)
+        if is_last:
+            await self._connection.addIceCandidate(None)
+
+    async def wait_gone(self) -> None:
+        await self._gone.wait()
+
+    async def aclose(self) -> None:
+        await self._tasks.aclose()
+        await detached(self._connection.close())
+        self._gone.set()
+
+    async def _negotiate(self, offer: Offer) -> str:
+        connection = self._connection
+        # NOTE: the first transceiver's transport is that of all, so it must be the bundle's first
+        for kind in offer.kinds:
+            transceiver = connection.addTransceiver(kind, direction="recvonly")
+            # NOTE: set after the remote description, preferences are silently ignored
+            transceiver.setCodecPreferences(_codecs(kind))
+        await connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+        await connection.setLocalDescription(await connection.createAnswer())
+        return hint_bitrate(connection.localDescription.sdp, self._config.bitrate)
+
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        drain = self._drain_video if track.kind == "video" else self._drain_audio
+        timeline = Timeline(TimelineConfig(wrap_s=RTP_TIMESTAMPS / CLOCK_RATES_HZ[track.kind]))
+        self._tasks.spawn(drain(track, timeline), name=f"drain {track.kind}")
+
+    def _on_state(self) -> None:
+        logger.debug("peer is %s", self.state)
+        if self.state in ("failed", "closed"):
+            self._gone.set()
+
+    async def _drain_video(self, track: MediaStreamTrack, timeline: Timeline) -> None:
+        async for frame, at_s, now_s in self._frames(track, timeline):
+            assert isinstance(frame, av.VideoFrame)
+            self._sink.push(Picture(at_s, now_s, partial(_to_rgb, frame)))
+
+    async def _drain_audio(self, track: MediaStreamTrack, timeline: Timeline) -> None:
+        resampler = _Resampler()
+        async for frame, at_s, now_s in self._frames(track, timeline):
+            assert isinstance(frame, av.AudioFrame)
+            self._sink.push(Sound(at_s, now_s, partial(resampler.resample, frame)))
+
+    async def _frames(
+        self, track: MediaStreamTrack, timeline: Timeline
+    ) -> AsyncIterator[tuple[Frame, float, float]]:
+        """The track's frames, each with its time and its arrival, Unix time."""
+        while True:
+            try:
+                frame = await track.recv()
+            except MediaStreamError:
+                return
+            now_s = self._clock()
+            assert isinstance(frame, Frame)
+            if frame.pts is None or frame.time_base is None or frame.is_corrupt:
+                self._sink.discard(track.kind)
+                continue
+            yield frame, timeline.place(float(frame.pts * frame.time_base), now_s), now_s
+
+
+class DecodeFailures(logging.Handler):
+    """Counts frames that aiortc gave up, of all peers of this process: it only logs them.
+
+    Args:
+        count: Called with "audio" or "video", on the decoder's thread.
+    """
+
+    def __init__(self, count: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self._count = count
+
+    def open(self) -> None:
+        """Begin to count."""
+        logging.getLogger(DECODE_LOGGER).addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if DECODE_FAILURE in str(record.msg) and isinstance(record.args, tuple):
+            self._count(str(record.args[0]))
+
+    def close(self) -> None:
+        logging.getLogger(DECODE_LOGGER).removeHandler(self)
+        super().close()
+
+
+class _Resampler:
+    """Resamples one track; its filter remembers a millisecond of it."""
+
+    def __init__(self) -> None:
+        self._resampler = self._make()
+
+    def resample(self, frame: av.AudioFrame) -> Tensor:
+        try:
+            parts = self._resampler.resample(frame)
+        except (ValueError, av.FFmpegError) as error:
+            self._resampler = self._make()  # for what comes at another rate than before
+            raise ValueError(f"sound cannot be resampled: {error}") from error
+        samples = [torch.from_numpy(part.to_ndarray()[0]) for part in parts]
+        return torch.cat(samples) if samples else torch.zeros(0)
+
+    @staticmethod
+    def _make() -> av.AudioResampler:
+        return av.AudioResampler(format="flt", layout="mono", rate=AUDIO_SAMPLE_RATE_HZ)
+
+
+def _to_rgb(frame: av.VideoFrame) -> NDArray[uint8]:
+    try:
+        return frame.to_ndarray(format="rgb24").astype(uint8, copy=False)
+    except av.FFmpegError as error:
+        raise ValueError(f"a picture cannot be converted: {error}") from error
+
+
+def _codecs(kind: str) -> list[RTCRtpCodecCapability]:
+    known = RTCRtpReceiver.getCapabilities(kind)
+    assert known is not None
+    return [codec for codec in known.codecs if codec.mimeType.lower() in CODECS[kind]]
+
+
+__all__ = ["DecodeFailures", "Peer", "PeerConfig"]

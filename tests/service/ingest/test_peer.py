@@ -1,0 +1,226 @@
+import asyncio
+import contextvars
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import av
+import numpy as np
+import pytest
+import torch
+from aiortc import MediaStreamTrack
+
+from service.clock import steady_clock
+from service.errors import OfferRejected
+from service.ingest.peer import DecodeFailures, Peer, PeerConfig, _Resampler, _to_rgb
+from service.ingest.sdp import Candidate, Offer, parse_fragment, parse_offer
+from service.ingest.source import Picture, Sound
+from tests.eventually import eventually
+from tests.webrtc import BrokenCamera, Camera, Microphone, Publisher, split_candidates
+
+pytestmark = pytest.mark.webrtc
+
+WAIT_S = 20.0
+
+
+class Sink:
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.pictures: list[Picture] = []
+        self.sounds: list[Sound] = []
+        self.discarded: Counter[str] = Counter()
+        self.contexts: list[str] = []
+
+    def push(self, item: Picture | Sound) -> None:
+        (self.pictures if isinstance(item, Picture) else self.sounds).append(item)  # type: ignore[arg-type]  # by kind
+        self.contexts.append(request.get())
+
+    def discard(self, modality: str) -> None:
+        self.discarded[modality] += 1
+
+
+request = contextvars.ContextVar("request", default="none")
+
+
+@pytest.fixture
+def sink() -> Sink:
+    return Sink()
+
+
+@pytest.fixture
+async def peer(sink: Sink) -> AsyncIterator[Peer]:
+    peer = Peer(sink, steady_clock(), PeerConfig())
+    yield peer
+    await peer.aclose()
+
+
+async def connect(peer: Peer, publisher: Publisher) -> str:
+    answer = await peer.answer(parse_offer(await publisher.offer()))
+    await publisher.accept(answer)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("codec", "tracks"),
+    [
+        ("VP8", (Camera, Microphone)),
+        ("H264", (Microphone, Camera)),
+        ("VP8", (Camera,)),
+        (None, (Microphone,)),
+    ],
+    ids=["VP8 and Opus", "H.264 and Opus", "video only", "audio only"],
+)
+async def test_media_arrives_decoded(
+    peer: Peer, sink: Sink, codec: str | None, tracks: tuple[type[MediaStreamTrack], ...]
+) -> None:
+    publisher = Publisher(*(make() for make in tracks), video_codec=codec)
+
+    answer = await connect(peer, publisher)
+    await eventually(
+        lambda: (
+            (Camera not in tracks or len(sink.pictures) > 8)
+            and (Microphone not in tracks or len(sink.sounds) > 25)
+        )
+    )
+    await publisher.aclose()
+
+    assert "a=recvonly" in answer
+    assert "a=sendrecv" not in answer
+    assert answer.count("a=candidate") > 0
+    assert ("x-google-start-bitrate" in answer) == (Camera in tracks)
+    assert sink.discarded == {}
+    if Camera in tracks:
+        pixels = sink.pictures[4].convert()
+        assert (pixels.shape, pixels.dtype) == ((96, 128, 3), np.uint8)
+        assert pixels.std() < 8
+        assert np.diff([picture.at_s for picture in sink.pictures]) == pytest.approx(
+            1 / 15, abs=1e-4
+        )
+    if Microphone in tracks:
+        samples = torch.cat([sound.convert() for sound in sink.sounds])
+        spectrum = torch.fft.rfft(samples[-6400:] * torch.hann_window(6400)).abs()
+        assert int(spectrum.argmax()) * 16_000 / 6400 == pytest.approx(440, abs=3)
+        assert np.diff([sound.at_s for sound in sink.sounds]) == pytest.approx(0.02, abs=1e-4)
+
+
+async def test_a_publisher_that_hangs_up_is_gone(peer: Peer, sink: Sink) -> None:
+    publisher = Publisher(Microphone())
+    await connect(peer, publisher)
+    await eventually(lambda: len(sink.sounds) > 0)
+    assert peer.state == "connected"
+
+    await publisher.aclose()
+
+    await asyncio.wait_for(peer.wait_gone(), WAIT_S)
+    assert peer.state == "closed"
+
+
+async def test_nothing_is_pushed_after_closing(peer: Peer, sink: Sink) -> None:
+    publisher = Publisher(Microphone())
+    await connect(peer, publisher)
+    await eventually(lambda: len(sink.sounds) > 0)
+
+    await peer.aclose()
+    number = len(sink.sounds)
+    await asyncio.sleep(0.1)
+    await publisher.aclose()
+
+    await asyncio.wait_for(peer.wait_gone(), WAIT_S)
+    assert len(sink.sounds) == number
+
+
+async def test_candidates_may_trickle(peer: Peer, sink: Sink) -> None:
+    publisher = Publisher(Microphone(), Camera())
+    bare, text = split_candidates(await publisher.offer())
+    assert "candidate" not in bare
+    await publisher.accept(await peer.answer(parse_offer(bare)))
+
+    fragment = parse_fragment(text)
+    unusable = Candidate("1 1 tcp 1 host.invalid 9 typ host tcptype active", "0")
+    await peer.add_candidates([unusable, *fragment.candidates], is_last=fragment.is_last)
+
+    await eventually(lambda: len(sink.sounds) > 0 and len(sink.pictures) > 0)
+    await publisher.aclose()
+
+
+async def test_frames_that_cannot_be_decoded_are_counted_and_spare_the_rest(
+    peer: Peer, sink: Sink
+) -> None:
+    counts: Counter[str] = Counter()
+    failures = DecodeFailures(lambda modality: counts.update([modality]))
+    failures.open()
+    publisher = Publisher(BrokenCamera(), Microphone(), video_codec="VP8")
+    await connect(peer, publisher)
+
+    await eventually(lambda: len(sink.sounds) > 10 and counts["video"] > 2)
+    failures.close()
+    await publisher.aclose()
+
+    assert sink.pictures == []
+    assert set(counts) == {"video"}
+
+
+async def test_closed_failures_count_no_more() -> None:
+    counts: Counter[str] = Counter()
+    failures = DecodeFailures(lambda modality: counts.update([modality]))
+    failures.open()
+    logger = logging.getLogger("aiortc.rtcrtpreceiver")
+
+    logger.warning("RTCRtpReceiver(%s) failed to decode %s frame: %s", "audio", "opus", "bad")
+    logger.warning("RTCRtpReceiver(%s) did something else", "audio")
+    failures.close()
+    logger.warning("RTCRtpReceiver(%s) failed to decode %s frame: %s", "audio", "opus", "bad")
+
+    assert counts == {"audio": 1}
+
+
+async def test_sizes_may_change_on_the_way(peer: Peer, sink: Sink) -> None:
+    publisher = Publisher(Camera(sizes=((96, 128), (48, 64))), video_codec="VP8")
+    await connect(peer, publisher)
+
+    await eventually(lambda: len(sink.pictures) > 11)
+    await publisher.aclose()
+
+    assert {picture.convert().shape for picture in sink.pictures} == {(96, 128, 3), (48, 64, 3)}
+
+
+async def test_media_does_not_carry_the_context_of_the_offer(peer: Peer, sink: Sink) -> None:
+    request.set("r1")
+    publisher = Publisher(Microphone())
+    await connect(peer, publisher)
+
+    await eventually(lambda: len(sink.contexts) > 0)
+    await publisher.aclose()
+
+    assert set(sink.contexts) == {"none"}
+
+
+async def test_an_offer_that_the_library_cannot_read_is_rejected(peer: Peer) -> None:
+    with pytest.raises(OfferRejected):
+        await peer.answer(Offer("v=0\r\nm=audio nine X 0\r\n", ("audio",), "abcd"))
+
+
+def test_sound_in_another_format_costs_only_itself() -> None:
+    resampler = _Resampler()
+    stereo = av.AudioFrame.from_ndarray(
+        np.zeros((1, 1920), dtype=np.int16), format="s16", layout="stereo"
+    )
+    stereo.sample_rate = 48_000
+    mono = av.AudioFrame.from_ndarray(
+        np.zeros((1, 160), dtype=np.int16), format="s16", layout="mono"
+    )
+    mono.sample_rate = 8_000
+
+    before = [len(resampler.resample(stereo)) for _ in range(2)]
+    with pytest.raises(ValueError, match="cannot be resampled"):
+        resampler.resample(mono)
+    after = [len(resampler.resample(mono)) for _ in range(2)]
+
+    assert before == [304, 320]
+    assert after[1] == 320
+
+
+def test_a_damaged_picture_is_a_value_error() -> None:
+    with pytest.raises(ValueError, match="cannot be converted"):
+        _to_rgb(av.VideoFrame(0, 0, "yuv420p"))

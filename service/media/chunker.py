@@ -113,6 +113,11 @@ class Chunker:
             progress.is_present = is_present
             progress.heard_s = now_s
 
+    @property
+    def num_open(self) -> int:
+        """Chunks that have media and are not complete."""
+        return len(self._open)
+
     def take_counts(self) -> FrameCounts:
         """What became of the frames since the last call."""
         counts, self._counts = self._counts, Counter()

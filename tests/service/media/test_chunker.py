@@ -353,7 +353,7 @@ def test_memory_is_bounded_when_one_track_runs_ahead() -> None:
     ]
 
     assert indices == [0, 1, 2, 3, 4, 5, 6]
-    assert len(chunker._open) == 3
+    assert chunker.num_open == 3
 
 
 def test_chunks_do_not_share_memory_with_frames() -> None:
@@ -384,7 +384,7 @@ def test_whatever_arrives_chunks_ascend_and_tell_what_they_lack(
             chunks += chunker.add_video(VideoFrame(pts_s, make_pixels(1)), now_s)
         else:
             chunks += chunker.add_audio(AudioFrame(pts_s, torch.ones(1600)), now_s)
-        assert len(chunker._open) <= CONFIG.max_open_chunks
+        assert chunker.num_open <= CONFIG.max_open_chunks
     chunks += chunker.flush()
 
     indices = [chunk.index for chunk in chunks]

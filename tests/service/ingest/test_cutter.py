@@ -1,0 +1,88 @@
+import numpy as np
+import torch
+
+from service.ingest.cutter import Cutter
+from service.ingest.queue import Begin, Gone, Item
+from service.ingest.source import Picture, Sound
+from service.media.chunk import Gap
+from service.media.chunker import Chunker, ChunkerConfig
+from tests.service.ingest.items import make_picture, make_sound
+
+STARTED_AT_S = 1_790_000_000.0
+CONFIG = ChunkerConfig(max_wait_s=0.5)
+
+
+def make_cutter() -> Cutter:
+    return Cutter(Chunker(CONFIG), STARTED_AT_S)
+
+
+def stream(start_s: float, stop_s: float) -> list[Item]:
+    """Sound in frames of 100 ms and two pictures a second, from Unix times."""
+    items: list[Item] = []
+    for tenth in range(round(start_s * 10), round(stop_s * 10)):
+        at_s = STARTED_AT_S + tenth / 10
+        items.append(make_sound(at_s, duration_s=0.1))
+        if tenth % 5 == 0:
+            items.append(make_picture(at_s))
+    return items
+
+
+def test_unix_times_become_stream_times() -> None:
+    cutter = make_cutter()
+
+    chunks = cutter.cut(stream(4.0, 6.1), STARTED_AT_S + 6.1)
+
+    assert [chunk.index for chunk in chunks] == [2]
+    assert [gap for gap in chunks[0].gaps if gap.start_s >= 4.0] == []
+    assert cutter.take_counts() == {("audio", "used"): 21, ("video", "used"): 5}
+
+
+def test_chunks_close_by_time_without_items() -> None:
+    cutter = make_cutter()
+    assert cutter.is_idle
+    assert cutter.cut(stream(0.0, 1.0), STARTED_AT_S + 1.0) == []
+    assert not cutter.is_idle
+
+    [chunk] = cutter.cut([], STARTED_AT_S + 2.5)
+
+    assert chunk.gaps == (Gap("video", 1.0, 1.0), Gap("audio", 1.0, 1.0))
+    assert cutter.is_idle
+
+
+def test_what_a_publisher_sent_is_a_chunk_when_it_is_gone() -> None:
+    cutter = make_cutter()
+
+    [chunk] = cutter.cut([*stream(0.0, 1.0), Gone()], STARTED_AT_S + 1.0)
+
+    assert chunk.mel.shape == (128, 100)
+
+
+def test_a_publisher_that_begins_tells_its_tracks() -> None:
+    cutter = make_cutter()
+    begin = Begin(has_video=True, has_audio=True, at_s=STARTED_AT_S)
+    sounds = [item for item in stream(0.0, 2.1) if isinstance(item, Sound)]
+
+    [chunk] = cutter.cut([begin, *sounds], STARTED_AT_S + 2.5)
+
+    assert chunk.grids == (None, None)
+
+
+def test_what_cannot_be_converted_is_counted_and_passed_over() -> None:
+    def fail() -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        raise ValueError("damaged")
+
+    def fail_too() -> torch.Tensor:
+        raise ValueError("damaged")
+
+    cutter = make_cutter()
+    broken: list[Item] = [
+        Picture(STARTED_AT_S, STARTED_AT_S, fail),
+        Sound(STARTED_AT_S, STARTED_AT_S, fail_too),
+    ]
+
+    [chunk] = cutter.cut([*broken, *stream(0.0, 2.1)], STARTED_AT_S + 2.1)
+
+    assert chunk.gaps == ()
+    counts = cutter.take_counts()
+    assert counts["video", "undecodable"] == counts["audio", "undecodable"] == 1
+    assert cutter.take_counts() == {}

@@ -4,11 +4,9 @@ from dataclasses import replace
 import pytest
 import redis
 
-from service.errors import (
-    AtCapacity,
-    BadRequest,
-)
+from service.errors import AtCapacity, BadRequest, StoreUnavailable
 from service.events import Event
+from service.sessions.redis_server import start_redis_server
 from service.sessions.redis_store import RedisSessionStore
 from tests.service.sessions.conftest import MakeStore
 from tests.service.sessions.scenes import CONFIG, SID, TURN
@@ -109,3 +107,17 @@ async def test_cancelled_reader_leaves_nothing_behind(
 
     assert await store.events(SID, after=None, block_s=0.05) == []
     assert admin.info("clients")["blocked_clients"] == 0
+
+
+async def test_waiting_reader_is_told_when_the_server_dies() -> None:
+    with start_redis_server() as url:
+        store = RedisSessionStore.connect(url)
+        await store.create(SID, CONFIG, 1.0)
+        reader = asyncio.ensure_future(store.events(SID, after=None, block_s=20.0))
+        await asyncio.sleep(0.05)
+    async with asyncio.timeout(5.0):
+        with pytest.raises(StoreUnavailable):
+            await reader
+        with pytest.raises(StoreUnavailable):
+            await store.events(SID, after=None, block_s=20.0)
+    await store.aclose()

@@ -4,9 +4,7 @@ from dataclasses import replace
 import pytest
 import redis
 
-from service.errors import (
-    NotOwner,
-)
+from service.errors import NotOwner
 from service.sessions.record import Stage
 from service.sessions.redis_store import RedisSessionStore
 from service.sessions.scripts import keys
@@ -102,3 +100,14 @@ async def test_release_of_a_lost_lease_is_ignored(store: RedisSessionStore) -> N
     await store.release(lost)
 
     assert await own(store, "b") == replace(held, is_new=False)
+
+
+async def test_late_release_of_an_older_lease_is_ignored(store: RedisSessionStore) -> None:
+    await store.create(SID, CONFIG, 1.0)
+    older = await own(store, "a")
+    await own(store, "b", steal_from="a")
+    held = await own(store, "a", steal_from="b")
+
+    await store.release(older)
+
+    assert await own(store, "a") == replace(held, is_new=False)

@@ -5,9 +5,7 @@ import redis
 import torch
 
 from compressor.tokens import TokenCounts
-from service.errors import (
-    NotOwner,
-)
+from service.errors import NotOwner
 from service.sessions.codec import encode_record
 from service.sessions.redis_store import RedisSessionStore
 from service.sessions.scripts import keys

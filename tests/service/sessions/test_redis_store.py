@@ -3,11 +3,7 @@ import asyncio
 import pytest
 import redis
 
-from service.errors import (
-    SessionEnded,
-    SessionNotFound,
-    StoreUnavailable,
-)
+from service.errors import SessionEnded, SessionNotFound, StoreUnavailable
 from service.events import Event
 from service.sessions.record import SessionId, SessionStatus, Stage
 from service.sessions.redis_store import RedisSessionStore

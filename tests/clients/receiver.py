@@ -35,6 +35,7 @@ class Receiver:
             RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
         self._tasks: list[asyncio.Task[None]] = []
+        self._is_closed = False
 
     async def answer(self, offer_sdp: str) -> str:
         self._peer.on("track", self._on_track)
@@ -48,6 +49,9 @@ class Receiver:
         return self._peer.connectionState
 
     async def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
         await self._peer.close()
         for task in self._tasks:
             task.cancel()

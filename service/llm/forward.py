@@ -45,6 +45,21 @@ class SegmentResult:
     error: ServiceError | None = None
 
 
+def pool_for(model: PreTrainedModel, *, num_pages: int, page_tokens: int) -> PagePool:
+    """Make a page pool that fits a text model, in its dtype and beside its weights."""
+    config = model.config
+    head_dim = getattr(config, "head_dim", None)
+    return PagePool(
+        num_layers=config.num_hidden_layers,
+        num_kv_heads=config.num_key_value_heads,
+        head_dim=head_dim or config.hidden_size // config.num_attention_heads,
+        num_pages=num_pages,
+        page_tokens=page_tokens,
+        dtype=model.dtype,
+        device=model.device,
+    )
+
+
 class PackedForward:
     """The text model and its head over one page pool."""
 

@@ -64,6 +64,11 @@ class Scheduler:
         self._num_decoded = self._num_chunk_tokens = self._num_question_tokens = 0
 
     @property
+    def hidden_size(self) -> int:
+        """Width of the model."""
+        return self._forward.hidden_size
+
+    @property
     def has_work(self) -> bool:
         """Whether a step would get anything done."""
         sessions = self._sessions.values()
@@ -112,7 +117,7 @@ class Scheduler:
             chunk,
             index=index,
             after=session.last_index,
-            hidden_size=self._forward.hidden_size,
+            hidden_size=self.hidden_size,
             max_tokens=self._config.context_tokens,
         )
         if len(session.chunks) >= MAX_WAITING_CHUNKS:

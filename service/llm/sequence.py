@@ -105,6 +105,7 @@ class PagedSequence:
         Raises:
             PoolExhausted: Merging needs a page, since the broken ones are shared; nothing changed.
         """
+        assert len(keep) == self.length, "one mark per token"
         used = self.num_used_pages
         is_writable = [not self.pool.is_shared(page) for page in self.pages[:used]]
         plan = plan_compaction(keep, self.pool.page_tokens, is_writable)

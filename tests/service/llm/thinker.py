@@ -22,7 +22,7 @@ from compressor.tokens import CompressedChunk, Modality, TokenCounts
 from service.clock import Clock
 from service.llm.config import EngineConfig
 from service.llm.context import Horizon
-from service.llm.forward import PackedForward
+from service.llm.forward import PackedForward, pool_for
 from service.llm.pages import PagePool
 from service.llm.prompt import Inputs
 from service.llm.scheduler import Scheduler
@@ -93,9 +93,8 @@ def build_forward(
 ) -> PackedForward:
     """A paged model of its own, from the same weights as the `thinker` fixture unless given."""
     thinker = thinker or build_thinker()
-    return PackedForward(
-        thinker.model, thinker.head, build_pool(num_pages=num_pages, page_tokens=page_tokens)
-    )
+    pool = pool_for(thinker.model, num_pages=num_pages, page_tokens=page_tokens)
+    return PackedForward(thinker.model, thinker.head, pool)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,62 @@
+"""Limits and timing of ingest, and what all sessions of a replica share."""
+
+from dataclasses import dataclass, field
+
+from service.clock import Clock
+from service.ingest.liveness import LivenessConfig
+from service.ingest.peer import PeerConfig
+from service.ingest.ports import PortRange
+from service.ingest.queue import QueueConfig
+from service.media.chunker import ChunkerConfig
+from service.metrics import Metrics
+from service.pipeline import PipelineConfig, Stages
+from service.sessions.store import SessionStore
+
+
+@dataclass(frozen=True, slots=True)
+class IngestConfig:
+    """How a replica ingests.
+
+    Attributes:
+        max_sessions: More are refused.
+        udp_ports: Range of the media ports; None: any.
+        lease_s: Life of a session's lease; renewed at a third of it.
+        tick_s: How often arrived media is looked at.
+        care_s: How often status, lease and silence are looked at.
+        drain_s: How long chunks on their way may take when the replica stops.
+        liveness: What silence means.
+        queue: Media that may wait to be chunked.
+        chunker: How media becomes chunks.
+        pipeline: How chunks reach the context.
+        peer: How WebRTC connects.
+    """
+
+    max_sessions: int = 16
+    udp_ports: PortRange | None = None
+    lease_s: float = 15.0
+    tick_s: float = 0.05
+    care_s: float = 0.25
+    drain_s: float = 5.0
+    liveness: LivenessConfig = field(default_factory=LivenessConfig)
+    queue: QueueConfig = field(default_factory=QueueConfig)
+    chunker: ChunkerConfig = field(default_factory=ChunkerConfig)
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    peer: PeerConfig = field(default_factory=PeerConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all sessions of a replica share.
+
+    Attributes:
+        replica: Name of this replica, the owner in its leases.
+    """
+
+    replica: str
+    stages: Stages
+    store: SessionStore
+    metrics: Metrics
+    clock: Clock
+
+
+__all__ = ["IngestConfig", "Surroundings"]

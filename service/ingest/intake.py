@@ -1,0 +1,159 @@
+"""A session's media, from its publisher to its pipeline. Knows nothing about status or leases.
+
+Sources push on the event loop, and whatever takes time (colour, size, spectrum) happens on another
+thread: arrived media is looked at every `tick_s`, all of it in one visit to that thread.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from service.errors import SessionEnded
+from service.ingest.config import IngestConfig, Surroundings
+from service.ingest.cutter import Cutter
+from service.ingest.queue import Begin, Gone, MediaQueue
+from service.ingest.source import MediaSink, Picture, Sound
+from service.media.chunker import Chunker
+from service.media.sampler import FrameSampler
+from service.pipeline import SessionPipeline
+from service.retry import insist
+from service.sessions.record import SessionId
+
+logger = logging.getLogger(__name__)
+
+
+class Intake(MediaSink):
+    """Takes media of one publisher after another; stream time goes on between them.
+
+    Args:
+        session_id: Whose media it is.
+        around: What sessions share.
+        config: Limits.
+        on_media: Told of every arrival, with its Unix time.
+    """
+
+    def __init__(
+        self,
+        session_id: SessionId,
+        around: Surroundings,
+        config: IngestConfig,
+        on_media: Callable[[float], None],
+    ) -> None:
+        self._session_id = session_id
+        self._around = around
+        self._config = config
+        self._on_media = on_media
+        self._queue = MediaQueue(config.queue)
+        self._sampler = FrameSampler()
+        self._started_at_s: float | None = None
+        self._pipeline: SessionPipeline | None = None
+        self._is_finishing = False
+        self._has_news = asyncio.Event()  # there is media, or no more will come
+
+    @property
+    def started_at_s(self) -> float | None:
+        """Unix time of stream time zero; None before the first media."""
+        return self._started_at_s
+
+    @property
+    def num_pending(self) -> int:
+        """Chunks that wait for the stages."""
+        return 0 if self._pipeline is None else self._pipeline.num_pending
+
+    def begin(self, *, has_video: bool, has_audio: bool) -> None:
+        """What follows is a new publisher's."""
+        self._queue.push(Begin(has_video, has_audio, self._around.clock()))
+
+    def gone(self) -> None:
+        """The publisher is gone: what it sent becomes chunks at once."""
+        self._queue.push(Gone())
+
+    def finish(self) -> None:
+        """No more publishers will come: `run` returns when all is in context."""
+        self._is_finishing = True
+        self._has_news.set()
+
+    def push(self, item: Picture | Sound) -> None:
+        self._on_media(item.arrived_s)
+        if isinstance(item, Picture) and not self._is_sampled(item):
+            self._count("video", "skipped")
+            return
+        lost = self._queue.push(item)
+        self._has_news.set()
+        if lost is not None:
+            self._count("video" if isinstance(lost, Picture) else "audio", "late")
+
+    def discard(self, modality: str) -> None:
+        self._count(modality, "undecodable")
+
+    async def run(self) -> None:
+        """Work until `finish`, or until the session turns out to have ended elsewhere.
+
+        Raises:
+            SessionNotFound: It is gone.
+            SessionEnded: It is over.
+        """
+        await self._has_news.wait()
+        first_s = self._queue.first_media_s
+        if first_s is None:
+            return
+        cutter, pipeline = await self._start(first_s)
+        self._pipeline = pipeline
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pipeline.run(), name=f"pipeline {self._session_id}")
+            while not pipeline.is_over and not (self._is_finishing and not self._queue):
+                await asyncio.sleep(self._config.tick_s)
+                await self._absorb(cutter, pipeline)
+            pipeline.finish()
+        if pipeline.is_over:
+            raise SessionEnded(self._session_id, reason=None)
+
+    async def _start(self, first_s: float) -> tuple[Cutter, SessionPipeline]:
+        """Fix stream time zero at the first media, or go on from where the session was."""
+        around, retry = self._around, self._config.pipeline.retry
+        start = partial(around.store.start, self._session_id, first_s)
+        started_at_s = await insist(start, stage="store", config=retry)
+        record = await insist(
+            partial(around.store.get, self._session_id), stage="store", config=retry
+        )
+        self._started_at_s = started_at_s
+        chunker = Chunker(self._config.chunker, after_index=record.last_index)
+        pipeline = SessionPipeline(
+            self._session_id,
+            around.stages,
+            around.store,
+            around.metrics,
+            around.clock,
+            self._config.pipeline,
+            started_at_s=started_at_s,
+        )
+        return Cutter(chunker, started_at_s), pipeline
+
+    async def _absorb(self, cutter: Cutter, pipeline: SessionPipeline) -> None:
+        now_s = self._around.clock()
+        items = self._queue.take()
+        if not items and cutter.is_idle:
+            return
+        try:
+            chunks = await asyncio.to_thread(cutter.cut, items, now_s)
+        except Exception:
+            # a bug, which costs what had arrived but not the session
+            logger.exception("media lost", extra={"session_id": self._session_id})
+            return
+        for chunk in chunks:
+            pipeline.put(chunk)
+        for (modality, result), number in cutter.take_counts().items():
+            self._count(modality, result, number)
+
+    def _is_sampled(self, picture: Picture) -> bool:
+        if self._started_at_s is None:
+            return True  # the slots are not known yet; the chunker chooses
+        return self._sampler.admits(picture.at_s - self._started_at_s)
+
+    def _count(self, modality: str, result: str, number: int = 1) -> None:
+        frames = self._around.metrics.ingest_frames_total
+        frames.labels(modality=modality, result=result).inc(number)
+
+
+__all__ = ["Intake"]

@@ -1,0 +1,216 @@
+"""All sessions that one replica ingests. A plain class: knows nothing about Ray or HTTP."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from functools import partial
+
+from service.errors import AtCapacity, ServiceError, SessionNotFound, Unavailable
+from service.events import Event
+from service.ingest.config import IngestConfig, Surroundings
+from service.ingest.peer import DecodeFailures
+from service.ingest.ports import limit_udp_ports
+from service.ingest.sdp import parse_offer
+from service.ingest.session import IngestSession
+from service.ingest.source import Feed
+from service.ingest.whip import WhipAnswer
+from service.retry import insist
+from service.sessions.record import SessionId
+from service.tasks import TaskSet
+
+logger = logging.getLogger(__name__)
+
+STAGE = "ingest"
+
+
+class IngestWorker:
+    """Owns the publishers of many sessions; they share its process and nothing else.
+
+    `steal_from` names an owner that the caller could not reach: its lease is taken over.
+    """
+
+    def __init__(self, around: Surroundings, config: IngestConfig) -> None:
+        self._around = around
+        self._config = config
+        self._sessions: dict[SessionId, IngestSession] = {}
+        self._opening = asyncio.Lock()
+        self._tasks = TaskSet()
+        self._is_draining = False
+        self._has_ports = config.udp_ports is None
+        frames = around.metrics.ingest_frames_total
+        self._failures = DecodeFailures(
+            lambda modality: frames.labels(modality=modality, result="undecodable").inc()
+        )
+        self._failures.open()
+
+    @property
+    def num_sessions(self) -> int:
+        """Sessions held, with a publisher or waiting for one."""
+        return len(self._sessions)
+
+    @property
+    def num_pending(self) -> int:
+        """Chunks of all sessions that wait for the stages."""
+        return sum(session.num_pending for session in self._sessions.values())
+
+    async def offer(
+        self, session_id: SessionId, sdp: str, *, steal_from: str | None = None
+    ) -> WhipAnswer:
+        """Answer a publisher's offer.
+
+        Raises:
+            OfferRejected: The SDP cannot be answered.
+            Unprocessable: It asks for what is not offered.
+            SessionNotFound: There is no such session.
+            SessionEnded: It is over.
+            AlreadyPublishing: It has a publisher.
+            AtCapacity: This replica is full.
+            Unavailable: It is shutting down.
+            NotOwner: Another replica ingests the session (between replicas only).
+            StoreUnavailable: Redis cannot be reached.
+        """
+        offer = parse_offer(sdp)
+        session = await self._hold(session_id, steal_from)
+        try:
+            return await session.answer(offer)
+        finally:
+            await self._forget_unused(session)
+
+    async def feed(
+        self, session_id: SessionId, kinds: tuple[str, ...] = ("video", "audio")
+    ) -> Feed:
+        """Publish frames by hand, for replays and tests; raises as `offer` does."""
+        session = await self._hold(session_id, None)
+        try:
+            return await session.feed(kinds)
+        finally:
+            await self._forget_unused(session)
+
+    async def trickle(
+        self,
+        session_id: SessionId,
+        resource_id: str,
+        fragment: str,
+        if_match: str | None,
+        *,
+        steal_from: str | None = None,
+    ) -> None:
+        """Add candidates of a publisher.
+
+        Raises:
+            SessionNotFound: It is not this publisher who publishes here now.
+            BadRequest: The fragment is malformed, or not for the current ICE session.
+        """
+        await self._held(session_id, resource_id).trickle(resource_id, fragment, if_match)
+
+    async def hangup(
+        self, session_id: SessionId, resource_id: str, *, steal_from: str | None = None
+    ) -> None:
+        """Close a publisher's connection; the session stays and becomes idle.
+
+        Raises:
+            SessionNotFound: It is not this publisher who publishes here now.
+        """
+        await self._held(session_id, resource_id).hangup(resource_id)
+
+    async def end(
+        self, session_id: SessionId, reason: str, *, steal_from: str | None = None
+    ) -> None:
+        """End a session; one that this replica does not hold, or that has ended, too.
+
+        Raises:
+            SessionNotFound: There is no such session.
+            StoreUnavailable: Redis cannot be reached; call again.
+        """
+        session = self._let_go(session_id)
+        if session is not None:
+            await session.close()
+        now_s = self._around.clock()
+        if await self._around.store.end(session_id, reason, now_s):
+            await self._around.store.publish(
+                Event("session.ended", session_id, now_s, {"reason": reason})
+            )
+            logger.info("session ended: %s", reason, extra={"session_id": session_id})
+        await self._close_context(session_id)
+
+    async def drain(self) -> None:
+        """Take no more sessions and return when the last publisher is gone."""
+        self._is_draining = True
+        while self._sessions:
+            unused = [held for held in self._sessions.values() if not held.has_publisher]
+            await asyncio.gather(*(self._park(session) for session in unused))
+            await asyncio.sleep(self._config.care_s)
+
+    async def aclose(self) -> None:
+        """Stop; sessions stay open in the store, for the replica that their publishers find."""
+        self._is_draining = True
+        await asyncio.gather(*(self._park(session) for session in [*self._sessions.values()]))
+        await self._tasks.aclose()
+        self._failures.close()
+
+    async def _hold(self, session_id: SessionId, steal_from: str | None) -> IngestSession:
+        async with self._opening:
+            if session_id in self._sessions:
+                return self._sessions[session_id]
+            if self._is_draining:
+                raise Unavailable("this replica is shutting down")
+            if len(self._sessions) >= self._config.max_sessions:
+                raise AtCapacity(stage=STAGE, limit=self._config.max_sessions)
+            self._limit_ports()
+            session = IngestSession(session_id, self._around, self._config, self._on_over)
+            await session.open(steal_from)
+            self._sessions[session_id] = session
+            self._count()
+            return session
+
+    def _held(self, session_id: SessionId, resource_id: str) -> IngestSession:
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise SessionNotFound(resource_id)
+        return session
+
+    def _let_go(self, session_id: SessionId) -> IngestSession | None:
+        session = self._sessions.pop(session_id, None)
+        self._count()
+        return session
+
+    async def _forget_unused(self, session: IngestSession) -> None:
+        if not session.has_begun and not session.has_publisher:
+            await self._park(session)
+
+    async def _park(self, session: IngestSession) -> None:
+        if self._sessions.get(session.id) is session:
+            self._let_go(session.id)
+            await session.park(drain_s=self._config.drain_s)
+
+    def _on_over(self, session: IngestSession, reason: str | None) -> None:
+        # its own tasks report this, so it cannot be closed from here
+        self._tasks.spawn(self._retire(session, reason), name=f"retire {session.id}")
+
+    async def _retire(self, session: IngestSession, reason: str | None) -> None:
+        if self._sessions.get(session.id) is not session:
+            return
+        if reason is None:
+            self._let_go(session.id)
+            await session.close()
+            return
+        with suppress(SessionNotFound):
+            end = partial(self.end, session.id, reason)
+            await insist(end, stage=STAGE, config=self._config.pipeline.retry)
+
+    async def _close_context(self, session_id: SessionId) -> None:
+        try:
+            await self._around.stages.llm.close(session_id)
+        except ServiceError as error:
+            logger.warning("context not freed: %s", error, extra={"session_id": session_id})
+
+    def _limit_ports(self) -> None:
+        if not self._has_ports and self._config.udp_ports is not None:
+            limit_udp_ports(asyncio.get_running_loop(), self._config.udp_ports)
+            self._has_ports = True
+
+    def _count(self) -> None:
+        self._around.metrics.sessions_active.labels(stage=STAGE).set(len(self._sessions))
+
+
+__all__ = ["IngestConfig", "IngestWorker", "Surroundings"]

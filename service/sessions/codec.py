@@ -120,9 +120,9 @@ def _integer(value: object, *, least: int = 0) -> int:
 
 
 def _number(value: object) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]  # checked by the line itself
+    if type(value) is bool or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{value!r} where a finite number was expected")
-    return float(value)  # type: ignore[arg-type]  # as above
+    return float(value)
 
 
 def _counts(value: Any) -> TokenCounts:

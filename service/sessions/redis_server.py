@@ -123,10 +123,11 @@ def _running(
             )
         except OSError as exc:
             raise StoreUnavailable(f"cannot run {binary}: {exc}") from exc
-    with server, _watchdog(server.pid):
+    with server:
         try:
-            _send(server, config)
-            yield server
+            with _watchdog(server.pid):
+                _send(server, config)
+                yield server
         finally:
             _stop(server)
 

@@ -27,7 +27,7 @@ from service.sessions.redis_client import RedisClient, RedisClientConfig
 from service.sessions.store import Lease, SessionStore
 
 CURSOR: Final = re.compile(r"\d{1,20}(-\d{1,20})?", re.ASCII)
-PAGE_CHUNKS: Final = 64  # log entries read in one reply, so that a long log holds nobody up
+PAGE_CHUNKS: Final = 8  # log entries read in one reply: a long log holds nobody up
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,16 @@ class RedisStoreConfig:
 class RedisSessionStore(SessionStore):
     """Sessions in a Redis server, 6.2 or newer."""
 
-    def __init__(self, client: RedisClient, watch_client: RedisClient, config: RedisStoreConfig):
+    def __init__(
+        self, client: RedisClient, watch_client: RedisClient, config: RedisStoreConfig
+    ) -> None:
+        """Prepare; see `connect`.
+
+        Args:
+            client: For everything but waiting.
+            watch_client: For waiting, with connections of its own.
+            config: Bounds.
+        """
         self._client = client
         self._watch_client = watch_client
         self._config = config
@@ -105,7 +114,7 @@ class RedisSessionStore(SessionStore):
         return session
 
     async def list(self, *, limit: int = 100) -> Sequence[Session]:
-        while True:
+        while limit > 0:
             ids = await self._client.call("ZREVRANGE", scripts.INDEX_KEY, 0, limit - 1)
             sessions = await self._read_sessions([SessionId(raw.decode()) for raw in ids])
             expired = [raw for raw, session in zip(ids, sessions, strict=True) if session is None]
@@ -113,6 +122,7 @@ class RedisSessionStore(SessionStore):
                 return [session for session in sessions if session is not None]
             # forgotten by the index too, so that the next turn finds others in their places
             await self._client.call("ZREM", scripts.INDEX_KEY, *expired)
+        return []
 
     async def start(self, session_id: SessionId, now_s: float) -> float:
         _, [started_at_s] = await self._write(scripts.START, session_id, now_s)

@@ -109,6 +109,7 @@ async def test_list_is_newest_first_and_limited(store: RedisSessionStore) -> Non
 
     assert [session.id for session in await store.list(limit=3)] == ["s4", "s3", "s2"]
     assert len(await store.list()) == 5
+    assert await store.list(limit=0) == []
 
 
 async def test_list_forgets_expired_sessions(store: RedisSessionStore, admin: redis.Redis) -> None:

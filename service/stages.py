@@ -39,6 +39,10 @@ class CompressorStage(Protocol):
         """
         ...
 
+    async def close(self, session_id: SessionId) -> None:
+        """Free what the session holds; unknown sessions are ignored."""
+        ...
+
 
 class LLMStage(Protocol):
     """Logged tokens to context, questions to answers."""

@@ -43,11 +43,12 @@ class FakeEncoder(EncoderStage):
 
 
 class FakeCompressor(CompressorStage):
-    """Keeps a fixed part of every chunk; logs nothing."""
+    """Keeps a fixed part of every chunk, logs nothing, remembers what was closed."""
 
     def __init__(self) -> None:
         self.script = Script()
         self.indices: defaultdict[SessionId, list[int]] = defaultdict(list)
+        self.closed: list[SessionId] = []
 
     async def compress(
         self, session_id: SessionId, chunk: EncodedChunk, *, steal_from: str | None = None
@@ -55,6 +56,9 @@ class FakeCompressor(CompressorStage):
         await self.script.play(chunk.index)
         self.indices[session_id].append(chunk.index)
         return make_record(chunk.index)
+
+    async def close(self, session_id: SessionId, *, steal_from: str | None = None) -> None:
+        self.closed.append(session_id)
 
 
 class FakeLLM(LLMStage):

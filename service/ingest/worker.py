@@ -16,6 +16,7 @@ from service.ingest.source import Feed
 from service.ingest.whip import WhipAnswer
 from service.retry import insist
 from service.sessions.record import SessionId
+from service.stages import CompressorStage, LLMStage
 from service.tasks import TaskSet
 
 logger = logging.getLogger(__name__)
@@ -131,7 +132,10 @@ class IngestWorker:
                 Event("session.ended", session_id, now_s, {"reason": reason})
             )
             logger.info("session ended: %s", reason, extra={"session_id": session_id})
-        await self._close_context(session_id)
+        await asyncio.gather(
+            self._free(session_id, self._around.stages.compressor),
+            self._free(session_id, self._around.stages.llm),
+        )
 
     async def drain(self) -> None:
         """Take no more sessions and return when the last publisher is gone."""
@@ -198,11 +202,12 @@ class IngestWorker:
             end = partial(self.end, session.id, reason)
             await insist(end, stage=STAGE, config=self._config.pipeline.retry)
 
-    async def _close_context(self, session_id: SessionId) -> None:
+    async def _free(self, session_id: SessionId, stage: CompressorStage | LLMStage) -> None:
         try:
-            await self._around.stages.llm.close(session_id)
+            await stage.close(session_id)
         except ServiceError as error:
-            logger.warning("context not freed: %s", error, extra={"session_id": session_id})
+            # the stage frees it by itself later
+            logger.warning("session not freed: %s", error, extra={"session_id": session_id})
 
     def _limit_ports(self) -> None:
         if not self._has_ports and self._config.udp_ports is not None:

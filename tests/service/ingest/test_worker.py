@@ -8,6 +8,7 @@ import pytest
 from service.errors import (
     AlreadyPublishing,
     AtCapacity,
+    EngineUnavailable,
     NotOwner,
     OfferRejected,
     PreconditionFailed,
@@ -329,7 +330,7 @@ async def test_without_media_a_session_ends_and_says_why(
     assert (await replica.around.store.get(SESSION)).end_reason == "no_media"
     ended = (await replica.events())[-1]
     assert (ended.type, ended.data) == ("session.ended", {"reason": "no_media"})
-    await eventually(lambda: replica.llm.closed == [SESSION])
+    await eventually(lambda: replica.llm.closed == replica.compressor.closed == [SESSION])
 
 
 async def test_an_idle_session_ends_and_says_why(hasty: IngestWorker, replica: Replica) -> None:
@@ -355,6 +356,21 @@ async def test_ending_closes_the_publisher_and_can_be_repeated(
     assert (await replica.told())[-1] == "ended"
     assert (await replica.told()).count("ended") == 1
     assert worker.num_sessions == 0
+
+
+async def test_a_session_ends_even_if_a_stage_does_not_answer(
+    worker: IngestWorker, replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(session_id: SessionId) -> None:
+        raise EngineUnavailable("restarting")
+
+    monkeypatch.setattr(replica.llm, "close", fail)
+    await worker.feed(SESSION)
+
+    await worker.end(SESSION, "deleted")
+
+    assert replica.compressor.closed == [SESSION]
+    assert await is_at(replica, SessionStatus.ENDED)
 
 
 async def test_a_session_held_elsewhere_is_not_taken_unless_told_so(

@@ -59,12 +59,12 @@ class Run {
   }
 
   /** Free everything; safe at any time and more than once. */
-  async end(options) {
+  async end() {
     this.#abort.abort();
     this.#media?.stop();
     page.preview.srcObject = null;
     overlay.clear();
-    await this.#publication?.stop(options);
+    await this.#publication?.stop();
     if (this.sessionId && this.#lastChunk < 0) await this.#discard();
     await this.#followed;
   }
@@ -251,7 +251,7 @@ page["ask-form"].addEventListener("submit", (event) => {
   page.question.value = "";
   ask(question);
 });
-window.addEventListener("pagehide", () => run?.end({ leaving: true }));
+window.addEventListener("pagehide", () => run?.end());
 page["api-key"].value = sessionStorage.getItem("omnisift-api-key") ?? "";
 page["api-key"].addEventListener("change", () =>
   sessionStorage.setItem("omnisift-api-key", page["api-key"].value.trim()),

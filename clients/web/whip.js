@@ -5,7 +5,8 @@ import { sessionPath } from "./api.js";
 const GATHER_LIMIT_MS = 2000;
 const CONNECT_LIMIT_MS = 15_000;
 // ICE recovers from short disconnections by itself; after this long it rarely does
-const DISCONNECTED_LIMIT_MS = 4000;
+const DISCONNECTED_LIMIT_MS = 2000;
+const STOP_LIMIT_MS = 3000;
 const MAX_BITRATE = 1_500_000; // bit/s; the service looks at few pictures per second
 const MAX_FRAME_RATE = 15;
 
@@ -46,15 +47,17 @@ export class Publication {
     this.#peer.onconnectionstatechange = () => this.#watch();
   }
 
-  /** Close the connection and tell the service; `leaving` for a page that goes away. */
-  async stop({ leaving = false } = {}) {
+  /** Tell the service, then close the connection; safe at any time and more than once. */
+  async stop() {
     this.#end();
-    this.#peer.close();
-    if (this.#resource === null) return;
     const resource = this.#resource;
     this.#resource = null;
-    // a service that is away will find out by itself
-    await this.#api.send(resource, { method: "DELETE", keepalive: leaving }).catch(() => {});
+    if (resource !== null) {
+      // a service that is away will find out by itself; keepalive outlives the page
+      const signal = AbortSignal.timeout(STOP_LIMIT_MS);
+      await this.#api.send(resource, { method: "DELETE", keepalive: true, signal }).catch(() => {});
+    }
+    this.#peer.close();
   }
 
   #gathered() {

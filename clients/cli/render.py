@@ -1,6 +1,6 @@
 """Values as lines of text. Knows nothing about terminals; every function is pure."""
 
-from clients.sdk.events import ChunkEvent, DroppedEvent, Event, GapEvent, StatusEvent, TurnEvent
+from clients.sdk.events import ChunkEvent, DroppedEvent, Event, StatusEvent, TurnEvent
 from clients.sdk.models import Answer, ModalityTokens, Session, Tokens
 
 WATCH_HEADER = (
@@ -53,8 +53,6 @@ def event_line(event: Event, *, start_at_s: float) -> str:
 def _told(event: Event) -> str:
     if isinstance(event, StatusEvent):
         return event.status + (f" ({event.reason})" if event.reason else "")
-    if isinstance(event, GapEvent):
-        return f"gap        no {event.modality} for {event.duration_s:.1f} s"
     if isinstance(event, DroppedEvent):
         which = "a chunk" if event.index is None else f"chunk {event.index}"
         return f"dropped    {which}: {event.reason}"

@@ -3,7 +3,6 @@
 Event
 ├── StatusEvent     session.created, .connecting, .live, .idle, .ended
 ├── ChunkEvent      2 s of stream are in the context
-├── GapEvent        media was missing
 ├── DroppedEvent    a chunk was given up, and why
 └── TurnEvent       a question was answered, by whoever asked it
 
@@ -74,6 +73,7 @@ class ChunkEvent(Event):
         grid_sizes: (rows, columns) of patches per temporal grid.
         lag_s: Glass to context, in seconds.
         stages_s: Seconds spent per stage.
+        gaps: Media that was missing.
         skew_s: How much later audio arrives than the video of the same instant.
     """
 
@@ -87,15 +87,6 @@ class ChunkEvent(Event):
     stages_s: Mapping[str, float] = field(default_factory=dict)
     skew_s: float | None = None
     gaps: tuple[Gap, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GapEvent(Event):
-    """Media was missing for `duration_s` from stream time `start_s`."""
-
-    modality: str
-    start_s: float
-    duration_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +106,6 @@ class TurnEvent(Event):
 
 _KINDS: dict[str, type[Event]] = {
     "chunk": ChunkEvent,
-    "gap": GapEvent,
     "dropped": DroppedEvent,
 }
 
@@ -145,7 +135,6 @@ __all__ = [
     "ChunkEvent",
     "DroppedEvent",
     "Event",
-    "GapEvent",
     "Kept",
     "StatusEvent",
     "TurnEvent",

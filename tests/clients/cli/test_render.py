@@ -7,7 +7,6 @@ from clients.sdk.events import (
     ChunkEvent,
     DroppedEvent,
     Event,
-    GapEvent,
     StatusEvent,
     TurnEvent,
 )
@@ -72,10 +71,6 @@ def test_chunk_line_is_under_its_header() -> None:
     [
         (StatusEvent(type="session.live", **AT), "live"),
         (StatusEvent(type="session.ended", reason="deleted", **AT), "ended (deleted)"),
-        (
-            GapEvent(type="gap", modality="video", start_s=2, duration_s=1, **AT),
-            "no video for 1.0 s",
-        ),
         (DroppedEvent(type="dropped", reason="late", index=3, **AT), "chunk 3: late"),
         (DroppedEvent(type="dropped", reason="late", **AT), "a chunk: late"),
         (Event(type="rule.fired", **AT), "rule.fired"),

@@ -7,7 +7,6 @@ from clients.sdk.events import (
     ChunkEvent,
     DroppedEvent,
     Event,
-    GapEvent,
     Kept,
     StatusEvent,
     TurnEvent,
@@ -46,7 +45,7 @@ def test_chunk_event_is_read_whole() -> None:
     assert event.data["index"] == 0
 
 
-def test_gap_dropped_and_turn_events_are_typed() -> None:
+def test_dropped_and_turn_events_are_typed() -> None:
     turn = {
         "id": "q",
         "question": "?",
@@ -58,12 +57,9 @@ def test_gap_dropped_and_turn_events_are_typed() -> None:
         "duration_s": 1,
     }
 
-    gap = parse_event(sse("gap", modality="audio", start_s=1, duration_s=0.5))
     dropped = parse_event(sse("dropped", reason="late", index=3))
     answered = parse_event(sse("turn", **turn))
 
-    assert isinstance(gap, GapEvent)
-    assert gap.duration_s == 0.5
     assert isinstance(dropped, DroppedEvent)
     assert dropped.reason == "late"
     assert isinstance(answered, TurnEvent)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from clients.cli import exits
@@ -38,3 +40,9 @@ def test_every_code_has_a_meaning() -> None:
     codes = {value for name, value in vars(exits).items() if name.isupper() and type(value) is int}
 
     assert codes == set(MEANINGS)
+
+
+def test_codes_are_documented_as_they_are() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "clients.md").read_text()
+
+    assert all(f"| {code} | {meaning} |" in text for code, meaning in MEANINGS.items())

@@ -35,7 +35,7 @@ from service.errors import OfferRejected
 from service.ingest.sdp import BitrateHint, Candidate, Offer, hint_bitrate
 from service.ingest.source import MediaSink, MediaSource, Picture, Sound
 from service.media.frames import AUDIO_SAMPLE_RATE_HZ
-from service.media.timeline import Timeline, TimelineConfig
+from service.media.timeline import Placed, Timeline, TimelineConfig
 from service.tasks import TaskSet, detached
 
 logger = logging.getLogger(__name__)
@@ -133,40 +133,49 @@ class Peer(MediaSource):
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         drain = self._drain_video if track.kind == "video" else self._drain_audio
-        timeline = Timeline(TimelineConfig(wrap_s=RTP_TIMESTAMPS / CLOCK_RATES_HZ[track.kind]))
-        self._tasks.spawn(drain(track, timeline), name=f"drain {track.kind}")
+        self._tasks.spawn(drain(track), name=f"drain {track.kind}")
 
     def _on_state(self) -> None:
         logger.debug("peer is %s", self.state)
         if self.state in ("failed", "closed"):
             self._gone.set()
 
-    async def _drain_video(self, track: MediaStreamTrack, timeline: Timeline) -> None:
-        async for frame, at_s, now_s in self._frames(track, timeline):
-            assert isinstance(frame, av.VideoFrame)
-            self._sink.push(Picture(at_s, now_s, partial(_to_rgb, frame)))
+    async def _drain_video(self, track: MediaStreamTrack) -> None:
+        async for placed in self._frames(track):
+            assert isinstance(placed.item, av.VideoFrame)
+            convert = partial(_to_rgb, placed.item)
+            self._sink.push(Picture(placed.at_s, placed.arrived_s, convert))
 
-    async def _drain_audio(self, track: MediaStreamTrack, timeline: Timeline) -> None:
+    async def _drain_audio(self, track: MediaStreamTrack) -> None:
         resampler = _Resampler()
-        async for frame, at_s, now_s in self._frames(track, timeline):
-            assert isinstance(frame, av.AudioFrame)
-            self._sink.push(Sound(at_s, now_s, partial(resampler.resample, frame)))
+        async for placed in self._frames(track):
+            assert isinstance(placed.item, av.AudioFrame)
+            convert = partial(resampler.resample, placed.item)
+            self._sink.push(Sound(placed.at_s, placed.arrived_s, convert))
 
-    async def _frames(
-        self, track: MediaStreamTrack, timeline: Timeline
-    ) -> AsyncIterator[tuple[Frame, float, float]]:
-        """The track's frames, each with its time and its arrival, Unix time."""
-        while True:
+    async def _frames(self, track: MediaStreamTrack) -> AsyncIterator[Placed[Frame]]:
+        """The track's frames with their Unix times, until it ends."""
+        # aiortc unwraps these times, but takes every step back for a wrap
+        wrap_s = RTP_TIMESTAMPS / CLOCK_RATES_HZ[track.kind]
+        timeline = Timeline[Frame](TimelineConfig(wrap_s=wrap_s))
+        is_live = True
+        while is_live:
+            known: list[Placed[Frame]] = []
             try:
-                frame = await track.recv()
-            except MediaStreamError:
-                return
-            now_s = self._clock()
-            assert isinstance(frame, Frame)
-            if frame.pts is None or frame.time_base is None or frame.is_corrupt:
-                self._sink.discard(track.kind)
-                continue
-            yield frame, timeline.place(float(frame.pts * frame.time_base), now_s), now_s
+                async with asyncio.timeout(timeline.patience_s):
+                    known = self._placed(await track.recv(), timeline, track.kind)
+            except (TimeoutError, MediaStreamError) as error:
+                is_live = isinstance(error, TimeoutError)
+                known = timeline.settle()
+            for placed in known:
+                yield placed
+
+    def _placed(self, frame: object, timeline: Timeline[Frame], kind: str) -> list[Placed[Frame]]:
+        assert isinstance(frame, Frame)
+        if frame.pts is None or frame.time_base is None or frame.is_corrupt:
+            self._sink.discard(kind)
+            return []
+        return timeline.add(float(frame.pts * frame.time_base), self._clock(), frame)
 
 
 class DecodeFailures(logging.Handler):

@@ -44,7 +44,7 @@ class ChunkerConfig:
 
     min_pixels: int = 4 * 28 * 28
     max_pixels: int = 224 * 224
-    max_wait_s: float = 0.5
+    max_wait_s: float = 1.0
     stale_s: float = 2.0
     max_open_chunks: int = 4
 

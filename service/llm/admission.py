@@ -20,7 +20,13 @@ from service.llm.jobs import Asked, ChunkOutcome, LiveSession, QuestionOutcome
 from service.llm.live import LiveContext
 from service.llm.pages import PagePool, PoolExhausted
 
+PAGES = "kv_pages"
 MIN_CONTEXT_RATIO = 0.125  # of a session's budget that must find room when it is opened
+
+
+def is_short_of_pages(error: AtCapacity) -> bool:
+    """Whether it is pages that are short, so that closing a session would help."""
+    return bool(error.details["stage"] == PAGES)
 
 
 class Admission:
@@ -64,6 +70,10 @@ class Admission:
                     return
                 yield asked.failed(self._out_of_pages())
 
+    def room_tokens(self, sessions: Collection[LiveSession]) -> int:
+        """Tokens by which contexts can grow before the oldest units give way."""
+        return max(-self._excess_pages(sessions, 0), 0) * self._pool.page_tokens
+
     def _start_chunk(
         self, session: LiveSession, sessions: Collection[LiveSession]
     ) -> list[ChunkOutcome]:
@@ -98,4 +108,4 @@ class Admission:
         return held + self._pool.pages_for(num_tokens) - self._max_context_pages
 
     def _out_of_pages(self) -> AtCapacity:
-        return AtCapacity(stage="kv_pages", limit=self._pool.num_pages)
+        return AtCapacity(stage=PAGES, limit=self._pool.num_pages)

@@ -1,6 +1,6 @@
 """The LLM engine's public face: questions in, tokens out."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -94,6 +94,7 @@ class EngineStats:
         waiting: Questions that wait for pages.
         pages_total: Pages of the KV cache.
         pages_free: Those that nothing holds.
+        room_tokens: Tokens by which contexts can grow before the oldest units give way.
         context_tokens: Stream tokens held, by session.
         steps: Forwards run.
         decode_tokens: Tokens fed back to continue answers.
@@ -105,6 +106,7 @@ class EngineStats:
     waiting: int
     pages_total: int
     pages_free: int
+    room_tokens: int
     context_tokens: Mapping[SessionId, int]
     steps: int
     decode_tokens: int
@@ -124,6 +126,11 @@ class EngineStats:
 class LLMEngine(Protocol):
     """Holds the context of many sessions and answers questions about them, all at once."""
 
+    @property
+    def context_tokens(self) -> int:
+        """Stream tokens held per session, at most."""
+        ...
+
     async def open(self, session_id: SessionId, instructions: str | None) -> None:
         """Start a session with its header. Raises `AtCapacity` when it cannot be held."""
         ...
@@ -134,7 +141,7 @@ class LLMEngine(Protocol):
 
     def ask(
         self, session_id: SessionId, question: Question
-    ) -> AsyncIterator[TokenDelta | Finished]:
+    ) -> AsyncGenerator[TokenDelta | Finished, None]:
         """Answer on a fork of the session's context; the last item is always `Finished`."""
         ...
 
@@ -144,4 +151,8 @@ class LLMEngine(Protocol):
 
     async def close(self, session_id: SessionId) -> None:
         """Free the session, aborting its questions."""
+        ...
+
+    def stats(self) -> EngineStats:
+        """What is held and was done: no older than what the caller last waited for."""
         ...

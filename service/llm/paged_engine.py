@@ -79,9 +79,14 @@ class PagedEngine:
         )
         return cls(scheduler, metrics)
 
+    @property
+    def context_tokens(self) -> int:
+        """Stream tokens held per session, at most."""
+        return self._scheduler.context_tokens
+
     async def open(self, session_id: SessionId, instructions: str | None) -> None:
         """Start a session with its header. Raises as `Scheduler.open` does."""
-        await self._run(partial(self._scheduler.open, session_id, instructions))
+        await self._run(partial(self._work.open, session_id, instructions))
 
     async def append(self, session_id: SessionId, chunk: CompressedChunk) -> None:
         """Extend the session's context; the chunk is in it when this returns.
@@ -145,7 +150,7 @@ class PagedEngine:
         self._submit(partial(rehearse, self._scheduler)).result()
 
     def stats(self) -> EngineStats:
-        """What is held and was done, as of the last step; safe from any thread."""
+        """What is held and was done: no older than what the caller last waited for."""
         return self._work.stats
 
     def held(self, session_id: SessionId) -> list[int]:
@@ -200,9 +205,15 @@ class _Work:
 
     def abort(self, question_id: str) -> None:
         self._deliver(self._scheduler.abort(question_id))
+        self.rest()
 
     def close(self, session_id: SessionId) -> None:
         self._deliver(self._scheduler.close(session_id))
+        self.rest()
+
+    def open(self, session_id: SessionId, instructions: str | None) -> None:
+        self._scheduler.open(session_id, instructions)
+        self.rest()
 
     def step(self) -> None:
         began_s = time.perf_counter()

@@ -69,6 +69,11 @@ class Scheduler:
         return self._forward.hidden_size
 
     @property
+    def context_tokens(self) -> int:
+        """Stream tokens held per session, at most."""
+        return self._config.context_tokens
+
+    @property
     def has_work(self) -> bool:
         """Whether a step would get anything done."""
         sessions = self._sessions.values()
@@ -199,6 +204,7 @@ class Scheduler:
             waiting=waiting,
             pages_total=pool.num_pages,
             pages_free=pool.num_free,
+            room_tokens=self._admission.room_tokens(self._sessions.values()),
             context_tokens={s.id: s.context.window.num_tokens for s in self._sessions.values()},
             steps=self._num_steps,
             decode_tokens=self._num_decoded,

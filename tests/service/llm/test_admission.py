@@ -3,7 +3,7 @@
 import pytest
 
 from service.errors import AtCapacity
-from service.llm.admission import Admission
+from service.llm.admission import Admission, is_short_of_pages
 from service.llm.config import EngineConfig
 from service.llm.engine import Message, Question, Sampling
 from service.llm.jobs import Asked, ChunkOutcome, LiveSession
@@ -211,3 +211,23 @@ def test_question_waits_for_the_header() -> None:
     session.complete()
     list(pool.admission.start_questions([asked]))
     assert asked.feed is not None
+
+
+def test_room_shrinks_as_contexts_grow_and_is_never_negative() -> None:
+    pool = Pool("a", "b")
+    before = pool.admission.room_tokens(pool.sessions)
+    session = pool.sessions[0]
+    held_before = session.context.sequence.num_used_pages
+
+    pool.push(session, 0)
+
+    grown = session.context.sequence.num_used_pages - held_before
+    assert pool.admission.room_tokens(pool.sessions) == before - 8 * grown
+    pool.fill()
+    assert pool.admission.room_tokens(pool.sessions) < 40
+    assert Admission(pool.forward.pool, EngineConfig(num_pages=1)).room_tokens(pool.sessions) >= 0
+
+
+@pytest.mark.parametrize(("stage", "expected"), [("kv_pages", True), ("questions", False)])
+def test_shortage_of_pages_is_told_from_others(stage: str, expected: bool) -> None:
+    assert is_short_of_pages(AtCapacity(stage=stage, limit=1)) is expected

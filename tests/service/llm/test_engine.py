@@ -34,6 +34,7 @@ def test_stats_add_up() -> None:
         waiting=0,
         pages_total=10,
         pages_free=4,
+        room_tokens=0,
         context_tokens={SessionId("a"): 5, SessionId("b"): 0},
         steps=3,
         decode_tokens=1,

@@ -223,9 +223,11 @@ def test_room_shrinks_as_contexts_grow_and_is_never_negative() -> None:
 
     grown = session.context.sequence.num_used_pages - held_before
     assert pool.admission.room_tokens(pool.sessions) == before - 8 * grown
-    pool.fill()
-    assert pool.admission.room_tokens(pool.sessions) < 40
-    assert Admission(pool.forward.pool, EngineConfig(num_pages=1)).room_tokens(pool.sessions) >= 0
+    for index in range(1, 20):
+        pool.push(session, index)
+    assert 0 <= pool.admission.room_tokens(pool.sessions) < 48
+    fewer = EngineConfig(question_ratio=0.9)
+    assert Admission(pool.forward.pool, fewer).room_tokens(pool.sessions) == 0
 
 
 @pytest.mark.parametrize(("stage", "expected"), [("kv_pages", True), ("questions", False)])

@@ -4,6 +4,7 @@ A variable is `OMNISIFT_` plus the field's name, parts nest with `__`: `OMNISIFT
 docs/settings.md lists them all, and a test keeps it complete.
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +37,8 @@ class ApiSettings(Replicas):
     max_sdp_bytes: int = Field(64 << 10, ge=1024, description="largest SDP offer or fragment")
     keep_alive_s: float = Field(15.0, gt=0, description="SSE comment when nothing happens")
     max_event_streams: int = Field(256, ge=1, description="event watchers per replica")
+    cors_origins: list[str] = Field([], description="origins of pages served elsewhere")
+    ice_servers: list[str] = Field([], description="STUN and TURN URLs told to publishers")
 
 
 class IngestSettings(Replicas):
@@ -48,6 +51,7 @@ class IngestSettings(Replicas):
     idle_s: float = Field(300.0, gt=0, description="a session without publisher ends after this")
     max_pixels: int = Field(224 * 224, ge=28 * 28, description="pixel budget of a video frame")
     ice_servers: list[str] = Field([], description="STUN and TURN URLs the server itself uses")
+    drain_s: float = Field(20.0, ge=0, description="how long a stopping replica serves its peers")
     udp_ports: tuple[int, int] | None = Field(
         None, description="media port range, e.g. [40000,40199]"
     )
@@ -122,7 +126,23 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
 
     @property
+    def model_name(self) -> str:
+        """The model as `GET /v1/models` and the metrics name it."""
+        return Path(self.model).name
+
+    @property
     def torch_dtype(self) -> torch.dtype:
         dtype = getattr(torch, self.dtype)
         assert isinstance(dtype, torch.dtype)
         return dtype
+
+
+def export_ray_environment() -> None:
+    """Set what Ray reads from the environment when it is imported, unless it is set already."""
+    defaults = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # a chunk of 640x480 frames is 3.7 MB, its transport's default limit 4 MiB
+        "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(64 << 20),
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,77 @@
+"""The command line of the service: `python -m service {serve,demo,check-config}`."""
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+from pydantic import ValidationError
+
+from service.logs import configure_logs
+from service.settings import Settings, export_ray_environment
+
+EXAMPLES = """\
+OmniSIFT Live is ready: {url}
+
+  page       {url}/
+  API docs   {url}/docs
+  metrics    {url}/metrics
+
+  publish    .venv/bin/omnisift publish --synthetic --url {url}
+  ask        .venv/bin/omnisift ask SESSION "what shape was red?" --url {url}
+  or         curl -s {url}/v1/sessions/SESSION/query -H 'Content-Type: application/json' \\
+               -d '{{"question": "what shape was red?"}}'
+
+Ctrl-C stops it.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status (2: a setting is wrong)."""
+    parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="run the service until Ctrl-C")
+    commands.add_parser("demo", help="one live stream from camera to answer, then exit")
+    commands.add_parser("check-config", help="print the settings as they are, secrets masked")
+    command = parser.parse_args(argv).command
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "__".join(str(part) for part in problem["loc"]).upper()
+            print(f"OMNISIFT_{name}: {problem['msg']}", file=sys.stderr)
+        return 2
+    if command == "check-config":
+        print(settings.model_dump_json(indent=2))
+        return 0
+    configure_logs(settings.log_level)
+    export_ray_environment()
+    return serve(settings) if command == "serve" else demo(settings)
+
+
+def serve(settings: Settings) -> int:
+    """Run the service until SIGINT or SIGTERM."""
+    # Ray reads its environment when it is imported, so not before it is set
+    from service.app import running
+
+    stop = threading.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, lambda *_: stop.set())
+    print("starting Redis, Ray Serve and the model (about 20 s) ...", flush=True)
+    with running(settings) as url:
+        print(EXAMPLES.format(url=url), flush=True)
+        stop.wait()
+        print("stopping ...", flush=True)
+    return 0
+
+
+def demo(settings: Settings) -> int:
+    """Run the demo; 0 when everything went as it should."""
+    from service.demo.run import run_demo
+
+    return run_demo(settings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

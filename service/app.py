@@ -1,0 +1,141 @@
+"""The composition root: settings in, a running service out."""
+
+import logging
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from pydantic import SecretStr
+from ray import serve
+from ray.serve import Application
+from ray.serve.config import HTTPOptions, RequestRouterConfig
+from ray.serve.schema import LoggingConfig
+
+from compressor.omni.tiny import RECIPE_VERSION, write_tiny_checkpoint
+from service.deployments.api import ApiDeployment
+from service.deployments.compressor import CompressorDeployment
+from service.deployments.encoder import EncoderDeployment
+from service.deployments.ingest import IngestDeployment
+from service.deployments.llm import LLMDeployment
+from service.deployments.router import SessionRouter
+from service.sessions.redis_server import start_redis_server
+from service.settings import Replicas, Settings
+
+logger = logging.getLogger(__name__)
+
+APP_NAME = "omnisift"
+OBJECT_STORE_BYTES = 200 << 20  # chunks travel by gRPC; the default would reserve 30 % of memory
+LOGGING = LoggingConfig(log_level="WARNING", enable_access_log=False)
+# by keywords in a dict, since the model's own signature hides them from the type checker
+BY_SESSION = RequestRouterConfig.model_validate(
+    {"request_router_class": SessionRouter, "request_routing_stats_period_s": 1.0}
+)
+
+
+def build_app(settings: Settings) -> Application:
+    """The Ray Serve application; replica counts and resources come from `settings`.
+
+    Requires `settings.redis_url`: a cluster cannot reach a server that one of its nodes started.
+    """
+    if not settings.model:
+        settings = settings.model_copy(update={"model": _embedded_model(settings)})
+    encoder = _deploy(EncoderDeployment, settings.encoder, max_ongoing_requests=64).bind(settings)
+    compressor = _deploy(
+        CompressorDeployment,
+        settings.compressor,
+        max_ongoing_requests=256,
+        request_router_config=BY_SESSION,
+    ).bind(settings)
+    llm = _deploy(
+        LLMDeployment,
+        settings.llm,
+        max_ongoing_requests=256,
+        request_router_config=BY_SESSION,
+    ).bind(settings)
+    ingest = _deploy(
+        IngestDeployment,
+        settings.ingest,
+        max_ongoing_requests=256,
+        request_router_config=BY_SESSION,
+        graceful_shutdown_timeout_s=30.0,
+    ).bind(settings, encoder, compressor, llm)
+    api = serve.ingress()(ApiDeployment)
+    app: Application = _deploy(api, settings.api, max_ongoing_requests=1024).bind(
+        settings, Encoder=encoder, Compressor=compressor, LLM=llm, Ingest=ingest
+    )
+    return app
+
+
+def _deploy(cls: type[Any], part: Replicas, **options: Any) -> Any:
+    return serve.deployment(
+        cls,
+        name=cls.__name__.removesuffix("Deployment"),
+        num_replicas=part.replicas,
+        ray_actor_options={"num_cpus": part.num_cpus, "num_gpus": part.num_gpus},
+        logging_config=LOGGING,
+        **options,
+    )
+
+
+@contextmanager
+def running(settings: Settings, *, show_logs: bool = True) -> Iterator[str]:
+    """Run the whole service on this machine: Redis unless given, Ray, every deployment.
+
+    Args:
+        settings: Port 0 picks a free one.
+        show_logs: Whether the replicas' logs appear on this process's stderr.
+
+    Yields:
+        The base URL, once everything answers. Leaving the context stops all that it started.
+    """
+    with _redis(settings) as redis_url:
+        port = settings.port or _free_port(settings.host)
+        complete = settings.model_copy(update={"redis_url": SecretStr(redis_url), "port": port})
+        _start_ray(complete, show_logs=show_logs)
+        try:
+            serve.run(build_app(complete), name=APP_NAME, route_prefix="/", logging_config=LOGGING)
+            yield f"http://{settings.host}:{port}"
+        finally:
+            serve.shutdown()  # type: ignore[no-untyped-call]  # Ray's own function has no types
+            ray.shutdown()
+
+
+def _embedded_model(settings: Settings) -> str:
+    folder = settings.cache_dir.expanduser() / f"stand-in-{RECIPE_VERSION}"
+    return str(write_tiny_checkpoint(folder))
+
+
+@contextmanager
+def _redis(settings: Settings) -> Iterator[str]:
+    if settings.redis_url is not None:
+        yield settings.redis_url.get_secret_value()
+        return
+    with start_redis_server() as url:
+        yield url
+
+
+def _start_ray(settings: Settings, *, show_logs: bool) -> None:
+    parts = (settings.api, settings.ingest, settings.encoder, settings.compressor, settings.llm)
+    # logical CPUs: replicas that do not fit would wait forever without an error
+    needed_cpus = sum(part.replicas * part.num_cpus for part in parts)
+    ray.init(
+        num_cpus=max(2, int(needed_cpus) + 1),
+        include_dashboard=False,
+        log_to_driver=show_logs,
+        logging_level=logging.ERROR,
+        object_store_memory=OBJECT_STORE_BYTES,
+    )
+    serve.start(
+        http_options=HTTPOptions(host=settings.host, port=settings.port), logging_config=LOGGING
+    )
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+__all__ = ["APP_NAME", "build_app", "running"]

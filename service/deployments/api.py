@@ -1,0 +1,64 @@
+"""Ray adapter of the HTTP side: builds the ASGI application over the other deployments."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from ray.serve.handle import DeploymentHandle
+
+from service.api.app import ApiConfig, create_app
+from service.api.backend import ModelInfo
+from service.deployments.remote import RemoteIngest, RemoteLLM, expositions
+from service.deployments.replica import Replica
+from service.errors import ServiceError
+from service.metrics import merge_expositions
+from service.settings import Settings
+
+
+class RemoteBackend:
+    """`service.api.backend.Backend` over Ray Serve handles."""
+
+    def __init__(
+        self, settings: Settings, replica: Replica, handles: Mapping[str, DeploymentHandle[Any]]
+    ) -> None:
+        self._replica = replica
+        self._handles = handles
+        self.store = replica.connect_store()
+        self.llm = RemoteLLM(handles["LLM"], self.store)
+        self.ingest = RemoteIngest(handles["Ingest"], self.store)
+        self.model = ModelInfo(settings.model_name, created_at_s=0)
+
+    async def checks(self) -> Mapping[str, str]:
+        """Redis answers, and every deployment has a replica that does."""
+        parts = await expositions(self._handles)
+        answering = {deployment for deployment, _, _ in parts}
+        states = {name: "ok" if name in answering else "no replica" for name in self._handles}
+        try:
+            await self.store.ping()
+        except ServiceError as error:
+            return {**states, "Redis": error.message}
+        return {**states, "Redis": "ok"}
+
+    async def exposition(self) -> bytes:
+        return merge_expositions([self._replica.exposition(), *await expositions(self._handles)])
+
+
+class ApiDeployment:
+    """One HTTP replica."""
+
+    def __init__(self, settings: Settings, **handles: DeploymentHandle[Any]) -> None:
+        self._settings = settings
+        self._backend = RemoteBackend(settings, Replica(settings), handles)
+
+    def __serve_build_asgi_app__(self) -> FastAPI:
+        limits = self._settings.api
+        config = ApiConfig(
+            default_profile=self._settings.profile,
+            max_json_bytes=limits.max_json_bytes,
+            max_sdp_bytes=limits.max_sdp_bytes,
+            keep_alive_s=limits.keep_alive_s,
+            max_event_streams=limits.max_event_streams,
+            cors_origins=limits.cors_origins,
+            ice_servers=limits.ice_servers,
+        )
+        return create_app(self._backend, config)

@@ -1,0 +1,96 @@
+"""Ray adapter of ingest: one replica owns a session's peer, and drains before it goes."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from ray.serve.handle import DeploymentHandle
+
+from service.clock import steady_clock
+from service.deployments.answers import answer
+from service.deployments.remote import RemoteCompressor, RemoteEncoder, RemoteLLM
+from service.deployments.replica import Replica
+from service.errors import ServiceError
+from service.ingest.config import IngestConfig, Surroundings
+from service.ingest.liveness import LivenessConfig
+from service.ingest.peer import PeerConfig
+from service.ingest.whip import WhipAnswer
+from service.ingest.worker import IngestWorker
+from service.media.chunker import ChunkerConfig
+from service.pipeline import PipelineConfig, Stages
+from service.sessions.record import SessionId
+from service.settings import IngestSettings, Settings
+
+
+class IngestDeployment:
+    """One ingest replica."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        encoder: DeploymentHandle[Any],
+        compressor: DeploymentHandle[Any],
+        llm: DeploymentHandle[Any],
+    ) -> None:
+        self._replica = Replica(settings)
+        self._drain_s = settings.ingest.drain_s
+        store = self._replica.connect_store()
+        stages = Stages(
+            RemoteEncoder(encoder), RemoteCompressor(compressor, store), RemoteLLM(llm, store)
+        )
+        around = Surroundings(
+            self._replica.id, stages, store, self._replica.metrics, steady_clock()
+        )
+        self._worker = IngestWorker(around, _config(settings.ingest))
+
+    async def offer(
+        self, session_id: SessionId, sdp: str, *, steal_from: str | None = None
+    ) -> WhipAnswer | ServiceError:
+        return await answer(self._worker.offer(session_id, sdp, steal_from=steal_from))
+
+    async def trickle(
+        self,
+        session_id: SessionId,
+        resource_id: str,
+        fragment: str,
+        if_match: str | None,
+        *,
+        steal_from: str | None = None,
+    ) -> ServiceError | None:
+        return await answer(
+            self._worker.trickle(session_id, resource_id, fragment, if_match, steal_from=steal_from)
+        )
+
+    async def hangup(
+        self, session_id: SessionId, resource_id: str, *, steal_from: str | None = None
+    ) -> ServiceError | None:
+        return await answer(self._worker.hangup(session_id, resource_id, steal_from=steal_from))
+
+    async def end(
+        self, session_id: SessionId, reason: str, *, steal_from: str | None = None
+    ) -> ServiceError | None:
+        return await answer(self._worker.end(session_id, reason, steal_from=steal_from))
+
+    async def exposition(self) -> tuple[str, str, bytes]:
+        return self._replica.exposition()
+
+    def record_routing_stats(self) -> dict[str, float]:
+        return {"sessions": self._worker.num_sessions}
+
+    async def __del__(self) -> None:
+        """Ray calls this before it stops the replica: peers are invisible to its own drain."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_s):
+                await self._worker.drain()
+        await self._worker.aclose()
+
+
+def _config(settings: IngestSettings) -> IngestConfig:
+    return IngestConfig(
+        max_sessions=settings.max_sessions,
+        udp_ports=settings.udp_ports,
+        liveness=LivenessConfig(no_media_s=settings.no_media_s, idle_s=settings.idle_s),
+        chunker=ChunkerConfig(max_pixels=settings.max_pixels),
+        pipeline=PipelineConfig(max_pending_chunks=settings.max_pending_chunks),
+        peer=PeerConfig(ice_servers=tuple(settings.ice_servers)),
+    )

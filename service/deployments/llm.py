@@ -1,0 +1,65 @@
+"""Ray adapter of the LLM: session-affine, one owner per session, answers stream."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+from service.deployments.answers import answer, answers
+from service.deployments.replica import Replica
+from service.errors import ServiceError
+from service.llm.config import EngineConfig
+from service.llm.engine import Finished, Question, TokenDelta
+from service.llm.paged_engine import PagedEngine
+from service.llm.worker import LLMWorker
+from service.sessions.record import ChunkRecord, SessionId
+from service.settings import Settings
+
+
+class LLMDeployment:
+    """One LLM replica."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._replica = Replica(settings)
+        limits = settings.llm
+        engine = PagedEngine.from_checkpoint(
+            settings.model,
+            EngineConfig(
+                num_pages=limits.num_pages,
+                page_tokens=limits.page_tokens,
+                step_tokens=limits.step_tokens,
+                context_tokens=limits.context_tokens,
+                max_questions=limits.max_questions,
+            ),
+            dtype=settings.torch_dtype,
+            device=settings.device,
+            metrics=self._replica.metrics,
+        )
+        engine.warm_up()
+        self._worker = LLMWorker(
+            engine,
+            self._replica.connect_store(),
+            self._replica.metrics,
+            replica=self._replica.id,
+            lease_s=limits.lease_s,
+        )
+
+    async def append(
+        self, session_id: SessionId, record: ChunkRecord, *, steal_from: str | None = None
+    ) -> ServiceError | None:
+        return await answer(self._worker.append(session_id, record, steal_from=steal_from))
+
+    async def ask(
+        self, session_id: SessionId, question: Question, *, steal_from: str | None = None
+    ) -> AsyncIterator[TokenDelta | Finished | ServiceError]:
+        async with aclosing(self._worker.ask(session_id, question, steal_from=steal_from)) as items:
+            async for item in answers(items):
+                yield item
+
+    async def close(self, session_id: SessionId, *, steal_from: str | None = None) -> None:
+        del steal_from  # it has served its purpose: the router read it
+        await self._worker.close(session_id)
+
+    async def exposition(self) -> tuple[str, str, bytes]:
+        return self._replica.exposition()
+
+    def record_routing_stats(self) -> dict[str, float]:
+        return {"sessions": self._worker.num_sessions}

@@ -1,0 +1,186 @@
+"""Stages behind Ray Serve handles: calls find a session's owner and survive its death.
+
+A call names its session, so that `SessionRouter` sends it to one replica, and passes the lease's
+owner as `steal_from`. Where that replica runs, the call reaches it. Where it is gone, the call
+lands elsewhere, and that replica takes the lease over: the owner could not be reached.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from typing import Any
+
+from ray.exceptions import RayActorError
+from ray.serve.exceptions import BackPressureError
+from ray.serve.handle import DeploymentHandle
+
+from service.deployments.answers import unpack
+from service.errors import AtCapacity, NotOwner, ReplicaDied, ServiceError, StoreUnavailable
+from service.ingest.whip import WhipAnswer
+from service.llm.engine import Finished, Question, TokenDelta
+from service.media.chunk import EncodedChunk, MediaChunk
+from service.sessions.record import ChunkRecord, SessionId, Stage
+from service.sessions.store import SessionStore
+
+MAX_ATTEMPTS = 4
+FIRST_BACKOFF_S = 0.05
+
+
+class OwnedStage:
+    """Calls to the replica that owns one stage of a session."""
+
+    def __init__(self, handle: DeploymentHandle[Any], store: SessionStore, stage: Stage) -> None:
+        self._handle = handle.options(_by_reference=False)  # below 1 MB, gRPC is faster
+        self._store = store
+        self._stage = stage
+
+    async def call(self, method: str, session_id: SessionId, *args: Any) -> Any:
+        """Call an idempotent method of the owner, at most `MAX_ATTEMPTS` times."""
+        for attempt in range(MAX_ATTEMPTS):
+            handle = self._handle.options(session_id=session_id)
+            owner = await self._owner(session_id)
+            try:
+                result = await getattr(handle, method).remote(session_id, *args, steal_from=owner)
+                return unpack(result)
+            except Exception as error:
+                await _retry_or_raise(error, attempt)
+        raise AssertionError("unreachable: the last attempt raises")
+
+    async def stream(
+        self, method: str, session_id: SessionId, *args: Any
+    ) -> AsyncGenerator[Any, None]:
+        """Iterate over a streaming method of the owner; retried only before its first item."""
+        for attempt in range(MAX_ATTEMPTS):
+            handle = self._handle.options(session_id=session_id, stream=True)
+            owner = await self._owner(session_id)
+            items = getattr(handle, method).remote(session_id, *args, steal_from=owner)
+            has_begun = False
+            try:
+                async for item in items:
+                    yield unpack(item)
+                    has_begun = True
+                return
+            except Exception as error:
+                await _retry_or_raise(error, MAX_ATTEMPTS if has_begun else attempt)
+            finally:
+                items.cancel()
+
+    async def _owner(self, session_id: SessionId) -> str | None:
+        try:
+            return (await self._store.get(session_id)).owners.get(self._stage)
+        except StoreUnavailable:
+            return None  # this process's own binding still reaches a session in cache
+
+
+async def _retry_or_raise(error: Exception, attempt: int) -> None:
+    known = _service_error(error)
+    if known is None:
+        raise error
+    if not isinstance(known, NotOwner | ReplicaDied) or attempt >= MAX_ATTEMPTS - 1:
+        raise known from error
+    await asyncio.sleep(FIRST_BACKOFF_S * 2**attempt)
+
+
+def _service_error(error: Exception) -> ServiceError | None:
+    """The service's name for an error of Ray's; None for a bug."""
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, BackPressureError):
+        return AtCapacity(stage="replica", limit=int(error.args[1]))
+    if isinstance(error, RayActorError):
+        return ReplicaDied()
+    return None
+
+
+class RemoteEncoder:
+    """`EncoderStage` on any encoder replica."""
+
+    def __init__(self, handle: DeploymentHandle[Any]) -> None:
+        self._handle = handle.options(_by_reference=False)
+
+    async def encode(self, chunk: MediaChunk) -> EncodedChunk:
+        call: Callable[[MediaChunk], Awaitable[EncodedChunk]] = self._handle.encode.remote
+        try:
+            return unpack(await call(chunk))
+        except Exception as error:
+            known = _service_error(error)
+            if known is None or known is error:
+                raise
+            raise known from error
+
+
+class RemoteCompressor:
+    """`CompressorStage` on the session's compressor replica."""
+
+    def __init__(self, handle: DeploymentHandle[Any], store: SessionStore) -> None:
+        self._owned = OwnedStage(handle, store, Stage.COMPRESSOR)
+
+    async def compress(
+        self, session_id: SessionId, chunk: EncodedChunk, *, steal_from: str | None = None
+    ) -> ChunkRecord:
+        del steal_from  # read from the record, by every call
+        record: ChunkRecord = await self._owned.call("compress", session_id, chunk)
+        return record
+
+    async def close(self, session_id: SessionId) -> None:
+        await self._owned.call("close", session_id)
+
+
+class RemoteLLM:
+    """`LLMStage` on the session's LLM replica."""
+
+    def __init__(self, handle: DeploymentHandle[Any], store: SessionStore) -> None:
+        self._owned = OwnedStage(handle, store, Stage.LLM)
+
+    async def append(
+        self, session_id: SessionId, record: ChunkRecord, *, steal_from: str | None = None
+    ) -> None:
+        del steal_from  # read from the record, by every call
+        await self._owned.call("append", session_id, record)
+
+    def ask(
+        self, session_id: SessionId, question: Question, *, steal_from: str | None = None
+    ) -> AsyncGenerator[TokenDelta | Finished, None]:
+        del steal_from  # read from the record, by every call
+        return self._owned.stream("ask", session_id, question)
+
+    async def close(self, session_id: SessionId) -> None:
+        await self._owned.call("close", session_id)
+
+
+class RemoteIngest:
+    """`IngestStage` on the session's ingest replica."""
+
+    def __init__(self, handle: DeploymentHandle[Any], store: SessionStore) -> None:
+        self._owned = OwnedStage(handle, store, Stage.INGEST)
+
+    async def offer(self, session_id: SessionId, sdp: str) -> WhipAnswer:
+        answer: WhipAnswer = await self._owned.call("offer", session_id, sdp)
+        return answer
+
+    async def trickle(
+        self, session_id: SessionId, resource_id: str, fragment: str, if_match: str | None
+    ) -> None:
+        await self._owned.call("trickle", session_id, resource_id, fragment, if_match)
+
+    async def hangup(self, session_id: SessionId, resource_id: str) -> None:
+        await self._owned.call("hangup", session_id, resource_id)
+
+    async def end(self, session_id: SessionId, reason: str) -> None:
+        await self._owned.call("end", session_id, reason)
+
+
+async def expositions(
+    handles: Mapping[str, DeploymentHandle[Any]], *, timeout_s: float = 2.0
+) -> list[tuple[str, str, bytes]]:
+    """(deployment, replica, metrics) of every replica that answers in time."""
+    replies = await asyncio.gather(
+        *(
+            handle.broadcast("exposition").results_async(
+                timeout_s=timeout_s, return_exceptions=True
+            )
+            for handle in handles.values()
+        ),
+        return_exceptions=True,
+    )
+    flat = [reply for group in replies if isinstance(group, list) for reply in group]
+    return [reply for reply in flat if isinstance(reply, tuple)]

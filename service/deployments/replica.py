@@ -1,0 +1,46 @@
+"""What every replica has in common: its id, its metrics, its logs, its store, its CPU share."""
+
+from importlib.metadata import version
+
+import torch
+from ray import serve
+
+from service.logs import configure_logs
+from service.metrics import Metrics
+from service.sessions.redis_store import RedisSessionStore, RedisStoreConfig
+from service.settings import Settings
+
+
+class Replica:
+    """One replica's own things; made once, in its constructor."""
+
+    def __init__(self, settings: Settings) -> None:
+        context = serve.get_replica_context()
+        self.id: str = context.replica_id.unique_id
+        self.deployment: str = context.deployment
+        self.metrics = Metrics()
+        self._settings = settings
+        configure_logs(settings.log_level, deployment=self.deployment)
+        torch.set_num_threads(settings.torch_threads)
+        self.metrics.build_info.labels(
+            version=version("omnisift-live"), model=settings.model_name, profile=settings.profile
+        ).set(1)
+
+    def connect_store(self) -> RedisSessionStore:
+        """The session store, by the settings."""
+        settings = self._settings
+        assert settings.redis_url is not None, "service.app sets it before it deploys"
+        limits = settings.store
+        return RedisSessionStore.connect(
+            settings.redis_url.get_secret_value(),
+            RedisStoreConfig(
+                ttl_s=limits.ttl_s,
+                ttl_ended_s=limits.ttl_ended_s,
+                max_log_chunks=limits.max_log_chunks,
+                max_log_bytes=limits.max_log_bytes,
+            ),
+        )
+
+    def exposition(self) -> tuple[str, str, bytes]:
+        """(deployment, replica, metrics), as `service.metrics.merge_expositions` takes them."""
+        return self.deployment, self.id, self.metrics.exposition()

@@ -34,7 +34,7 @@ class IngestStage(Protocol):
         ...
 
     async def end(self, session_id: SessionId, reason: str) -> None:
-        """End the session, closing its publisher's connection."""
+        """End the session: its publisher's connection, its context, its record's status."""
         ...
 
 
@@ -49,14 +49,17 @@ class ModelInfo:
 class Backend(Protocol):
     """The service behind the HTTP side."""
 
-    store: SessionStore
-    ingest: IngestStage
-    llm: LLMStage
-    model: ModelInfo
+    @property
+    def store(self) -> SessionStore: ...
 
-    async def end_session(self, session_id: SessionId, reason: str) -> None:
-        """End a session everywhere: its peer, its context, its record's status."""
-        ...
+    @property
+    def ingest(self) -> IngestStage: ...
+
+    @property
+    def llm(self) -> LLMStage: ...
+
+    @property
+    def model(self) -> ModelInfo: ...
 
     async def checks(self) -> Mapping[str, str]:
         """State of each part: "ok", or what is wrong with it."""

@@ -18,7 +18,8 @@ SESSION_ID_BYTES = 16  # 128 random bits: an id cannot be guessed
 
 
 def new_session_id() -> SessionId:
-    return SessionId(secrets.token_urlsafe(SESSION_ID_BYTES))
+    # the prefix keeps an id from looking like a command-line option
+    return SessionId(f"s_{secrets.token_urlsafe(SESSION_ID_BYTES)}")
 
 
 async def create_session(
@@ -67,7 +68,7 @@ def session_routes(backend: Backend, watchers: Watchers, *, default_profile: str
     async def delete(session_id: str) -> None:
         """End a session. Its record and turns can be read for a while; ending twice is fine."""
         await backend.store.get(SessionId(session_id))
-        await backend.end_session(SessionId(session_id), "deleted")
+        await backend.ingest.end(SessionId(session_id), "deleted")
 
     @router.get("/{session_id}/turns")
     async def turns(session_id: str) -> schemas.TurnList:
@@ -82,7 +83,7 @@ def session_routes(backend: Backend, watchers: Watchers, *, default_profile: str
     ) -> schemas.Timeline:
         """The last `limit` chunks in the log, oldest first."""
         record = await backend.store.get(SessionId(session_id))
-        after = record.last_index - limit
+        after = max(record.last_index - limit, -1)
         chunks = await backend.store.chunks(SessionId(session_id), after=after)
         return views.timeline(session_id, chunks)
 

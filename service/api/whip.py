@@ -32,7 +32,7 @@ def endpoint_routes(
         try:
             answer = await backend.ingest.offer(session_id, offer)
         except ServiceError:
-            await backend.end_session(session_id, "offer_rejected")
+            await backend.ingest.end(session_id, "offer_rejected")
             raise
         return _created(session_id, answer, ice_links)
 

@@ -1,0 +1,92 @@
+"""The whole service in one process: the real workers over a real Redis, behind real HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from service.api.backend import ModelInfo
+from service.clock import steady_clock
+from service.compression.worker import CompressorWorker
+from service.encoder.encoder import OmniEncoder
+from service.encoder.worker import EncoderWorker
+from service.ingest.config import IngestConfig, Surroundings
+from service.ingest.worker import IngestWorker
+from service.llm.config import EngineConfig
+from service.llm.paged_engine import PagedEngine
+from service.llm.worker import LLMWorker
+from service.metrics import Metrics, merge_expositions
+from service.pipeline import Stages
+from service.sessions.redis_store import RedisSessionStore
+from tests.eventually import eventually
+
+REPLICA = "local"
+MODEL = ModelInfo("stand-in", 0)
+
+
+@dataclass(frozen=True)
+class LocalBackend:
+    """`service.api.backend.Backend` without a cluster."""
+
+    store: RedisSessionStore
+    ingest: IngestWorker
+    llm: LLMWorker
+    metrics: Metrics
+    model: ModelInfo = MODEL
+
+    async def checks(self) -> Mapping[str, str]:
+        await self.store.ping()
+        return {"Redis": "ok"}
+
+    async def exposition(self) -> bytes:
+        return merge_expositions([("Local", REPLICA, self.metrics.exposition())])
+
+
+@asynccontextmanager
+async def local_backend(
+    redis_url: str,
+    checkpoint: Path,
+    *,
+    engine_config: EngineConfig | None = None,
+    ingest_config: IngestConfig | None = None,
+) -> AsyncIterator[LocalBackend]:
+    """Every stage in this process, on the checkpoint's weights."""
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        store = RedisSessionStore.connect(redis_url)
+        stack.push_async_callback(store.aclose)
+        engine = PagedEngine.from_checkpoint(
+            checkpoint, engine_config or EngineConfig(num_pages=512), metrics=metrics
+        )
+        stack.push_async_callback(engine.aclose)
+        llm = LLMWorker(engine, store, metrics, replica=REPLICA)
+        encoder = EncoderWorker(OmniEncoder.from_checkpoint(checkpoint), metrics)
+        stack.push_async_callback(encoder.aclose)
+        compressor = CompressorWorker.from_checkpoint(checkpoint, store, metrics, replica=REPLICA)
+        stack.push_async_callback(compressor.aclose)
+        around = Surroundings(
+            REPLICA, Stages(encoder, compressor, llm), store, metrics, steady_clock()
+        )
+        ingest = IngestWorker(around, ingest_config or IngestConfig())
+        stack.push_async_callback(ingest.aclose)
+        yield LocalBackend(store, ingest, llm, metrics)
+
+
+@asynccontextmanager
+async def served(app: ASGIApp) -> AsyncIterator[str]:
+    """Serve `app` on a free loopback port; yields its URL."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", lifespan="off"))
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(server.serve())
+        await eventually(lambda: server.started)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.should_exit = True
+            server.force_exit = True
+            await serving

@@ -1,0 +1,28 @@
+import pytest
+from pydantic import ValidationError
+
+from compressor import PROFILE_NAMES
+from service.api import schemas, views
+
+
+def test_requests_refuse_fields_they_do_not_know() -> None:
+    with pytest.raises(ValidationError, match="windows_s"):
+        schemas.Query.model_validate({"question": "?", "windows_s": 3})
+
+
+def test_openai_request_ignores_fields_it_does_not_know() -> None:
+    body = {"session_id": "s", "messages": [{"role": "user", "content": "?"}], "user": "me"}
+
+    assert schemas.ChatCompletionRequest.model_validate(body).session_id == "s"
+
+
+def test_tokens_travel_under_the_name_in() -> None:
+    tokens = schemas.ModalityTokens(in_=5, kept=2)
+
+    assert views.wire(tokens) == {"in": 5, "kept": 2}
+    assert schemas.ModalityTokens.model_validate({"in": 5, "kept": 2}) == tokens
+
+
+@pytest.mark.parametrize("profile", PROFILE_NAMES)
+def test_every_profile_can_be_chosen(profile: str) -> None:
+    assert schemas.CreateSession.model_validate({"profile": profile}).profile == profile

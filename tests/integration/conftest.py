@@ -1,0 +1,48 @@
+"""The whole service on a real Ray cluster, once for all tests of this folder."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from clients.sdk import AsyncClient
+from service.sessions.redis_server import find_redis_server, start_redis_server
+from service.settings import (
+    CompressorSettings,
+    IngestSettings,
+    LLMSettings,
+    Settings,
+    export_ray_environment,
+)
+
+
+@pytest.fixture(scope="session")
+def redis_of_service() -> Iterator[str]:
+    """URL of the service's Redis: Debian's server; the demo runs on the bundled one."""
+    binary = find_redis_server()
+    assert binary is not None, "redis-server is not installed: make system"
+    with start_redis_server(binary) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def service_url(redis_of_service: str) -> Iterator[str]:
+    """Base URL of the service: two replicas of compressor and LLM, one of everything else."""
+    export_ray_environment()
+    from service.app import running
+
+    settings = Settings(
+        port=0,
+        redis_url=redis_of_service,
+        log_level="WARNING",
+        ingest=IngestSettings(no_media_s=5.0),
+        compressor=CompressorSettings(replicas=2),
+        llm=LLMSettings(replicas=2, num_pages=512),
+    )
+    with running(settings, show_logs=False) as url:
+        yield url
+
+
+@pytest.fixture
+async def client(service_url: str) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(service_url) as client:
+        yield client

@@ -90,7 +90,8 @@ class PackedForward:
     def run(self, segments: Sequence[Segment]) -> list[SegmentResult]:
         """Run all segments as one packed row and extend their sequences.
 
-        Where the model fails, each segment runs alone, so that one cannot fail another.
+        Where the model fails, or NaN comes out, segments run again alone: those that fail then are
+        the ones at fault, and fail no others.
 
         Args:
             segments: At least one; a sequence appears at most once.
@@ -99,12 +100,21 @@ class PackedForward:
             One result per segment; the sequence of a segment with an error is not extended.
         """
         try:
-            return self._run(segments)
+            results = self._run(segments)
         except RuntimeError:
             if len(segments) > 1:
-                return [result for segment in segments for result in self.run([segment])]
+                return [self._run_alone(segment) for segment in segments]
             logger.exception("the forward of one sequence failed")
             return [SegmentResult(error=EngineUnavailable("the model failed"))]
+        if len(segments) > 1:
+            # attention may put zero weight on a neighbour's NaN, which is still NaN
+            for row, result in enumerate(results):
+                if result.error is not None:
+                    results[row] = self._run_alone(segments[row])
+        return results
+
+    def _run_alone(self, segment: Segment) -> SegmentResult:
+        return self.run([segment])[0]
 
     @torch.inference_mode()
     def _run(self, segments: Sequence[Segment]) -> list[SegmentResult]:

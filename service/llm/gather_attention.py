@@ -1,36 +1,45 @@
-"""Paged attention by gathering pages and calling SDPA: any device, made for the CPU."""
+"""Paged attention by gathering pages and calling SDPA: any device, made for the CPU.
+
+Gathering dominates long contexts, so whole pages are gathered, several times faster than tokens,
+and pages that questions about one session share are gathered once for all of them.
+"""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from service.llm.attention import Span, written_slots
 from service.llm.pages import PagePool
 
+MAX_SPREAD = 4  # forks that look at this many times the pages of one are better looked at apart
+
 
 @dataclass(frozen=True, slots=True)
-class _Prefill:
-    """Several new tokens of one sequence: one call.
+class _Together:
+    """Queries that look at the same pages: new tokens of one sequence, or single ones of its forks.
 
     Attributes:
-        rows: Their rows in the packed input.
-        pages: `[pages]` int64.
-        bias: `[new, keys]`, 0 or -inf; None where nothing is cached yet.
+        rows: Of the R queries in the packed input: a slice, or `[R]` int64.
+        pages: `[1, pages]` int64.
+        num_keys: How many tokens of those pages there are to look at.
+        bias: `[R, num_keys]`, 0 for a key that a query sees, else -inf; None for plain causal.
     """
 
-    rows: slice
+    rows: slice | Tensor
     pages: Tensor
     num_keys: int
     bias: Tensor | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Decodes:
-    """Single new tokens of B sequences of similar length, padded to M pages: one call.
+class _Apart:
+    """Single queries of B sequences, each of which looks at its own pages, padded to M.
 
     Attributes:
         rows: `[B]` int64.
@@ -44,73 +53,124 @@ class _Decodes:
 
 
 class GatherAttention:
-    """Gathers whole pages, since that is several times faster than gathering tokens."""
+    """Attention of one forward: a few SDPA calls per layer."""
 
     def __init__(self, pool: PagePool, spans: Sequence[Span]) -> None:
         self._pool = pool
         self._slots = written_slots(pool, spans)
-        self._prefills = [self._prefill(span) for span in spans if span.num_tokens > 1]
-        groups: dict[int, list[Span]] = defaultdict(list)
+        self._together: list[_Together] = []
+        self._apart: list[_Apart] = []
         for span in spans:
-            if span.num_tokens == 1:
-                # a factor of two in length at most: a long context must not pad all short ones
-                groups[pool.pages_for(span.num_keys).bit_length()].append(span)
-        self._decodes = [self._decode(group) for group in groups.values()]
+            if span.num_tokens > 1:
+                self._together.append(self._prefill(span))
+        self._plan_decodes([span for span in spans if span.num_tokens == 1])
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         keys, values = self._pool.keys[layer], self._pool.values[layer]
         keys.flatten(0, 1)[self._slots] = key.transpose(0, 1)
         values.flatten(0, 1)[self._slots] = value.transpose(0, 1)
         out = query.new_empty(query.shape[1], query.shape[0], query.shape[2])
-        for part in self._prefills:
-            out[part.rows] = _attend_prefill(part, query, keys, values, scale)
-        for group in self._decodes:
-            out[group.rows] = _attend_decodes(group, query, keys, values, scale)
+        for together in self._together:
+            out[together.rows] = _attend_together(together, query, keys, values, scale)
+        for apart in self._apart:
+            out[apart.rows] = _attend_apart(apart, query, keys, values, scale)
         return out
 
-    def _prefill(self, span: Span) -> _Prefill:
+    def _prefill(self, span: Span) -> _Together:
+        bias = None
+        if span.sequence.length:
+            bias = self._pool.keys.new_full((span.num_tokens, span.num_keys), -torch.inf)
+            bias.triu_(span.sequence.length + 1)
+        pages = self._pool.on_device(self._pages(span)[None])
+        return _Together(slice(span.start, span.stop), pages, span.num_keys, bias)
+
+    def _plan_decodes(self, spans: Sequence[Span]) -> None:
+        """Put together what shares pages; pad the rest, by similar length."""
+        apart: dict[int, list[Span]] = defaultdict(list)
+        for forks in _probable_forks(spans):
+            tables = [self._pages(span) for span in forks]
+            num_shared = self._num_shared_pages(forks, tables)
+            num_laid_out = num_shared + sum(len(table) - num_shared for table in tables)
+            if len(forks) > 1 and num_laid_out <= MAX_SPREAD * max(map(len, tables)):
+                self._together.append(self._share(forks, tables, num_shared))
+                continue
+            for span, table in zip(forks, tables, strict=True):
+                # a factor of two in length at most: one long context must not pad all short ones
+                apart[len(table).bit_length()].append(span)
+        self._apart = [self._pad(group) for group in apart.values()]
+
+    def _share(
+        self, forks: Sequence[Span], tables: Sequence[NDArray[np.int64]], num_shared: int
+    ) -> _Together:
+        """Lay out the shared pages, then everyone's own, of which each fork sees its own."""
+        size = self._pool.page_tokens
+        own = [table[num_shared:] for table in tables]
+        pages = np.concatenate([tables[0][:num_shared], *own])
+        is_seen = np.zeros((len(forks), len(pages) * size), dtype=np.bool_)
+        is_seen[:, : num_shared * size] = True
+        start = num_shared * size
+        for row, span in enumerate(forks):
+            is_seen[row, start : start + span.num_keys - num_shared * size] = True
+            start += len(own[row]) * size
+        rows = self._pool.on_device(np.array([span.start for span in forks]))
+        return _Together(
+            rows, self._pool.on_device(pages[None]), is_seen.shape[1], self._bias(is_seen)
+        )
+
+    def _pad(self, spans: Sequence[Span]) -> _Apart:
+        tables = [self._pages(span) for span in spans]
+        pages = np.zeros((len(spans), max(map(len, tables))), dtype=np.int64)
+        for row, table in enumerate(tables):
+            pages[row, : len(table)] = table
+        num_keys = np.array([span.num_keys for span in spans])
+        is_seen = np.arange(pages.shape[1] * self._pool.page_tokens) < num_keys[:, None]
+        rows = self._pool.on_device(np.array([span.start for span in spans]))
+        return _Apart(rows, self._pool.on_device(pages), self._bias(is_seen)[:, None, None])
+
+    def _bias(self, is_seen: NDArray[np.bool_]) -> Tensor:
+        bias = self._pool.keys.new_zeros(is_seen.shape)
+        is_hidden = torch.from_numpy(~is_seen).to(bias.device)
+        return bias.masked_fill_(is_hidden, -torch.inf)
+
+    def _pages(self, span: Span) -> NDArray[np.int64]:
         pages = span.sequence.pages[: self._pool.pages_for(span.num_keys)]
-        return _Prefill(
-            rows=slice(span.start, span.stop),
-            pages=torch.tensor(pages, device=self._pool.keys.device),
-            num_keys=span.num_keys,
-            bias=self._causal_bias(span) if span.sequence.length else None,
-        )
+        return np.array(pages, dtype=np.int64)
 
-    def _causal_bias(self, span: Span) -> Tensor:
-        bias = self._pool.keys.new_full((span.num_tokens, span.num_keys), -torch.inf)
-        return bias.triu_(span.sequence.length + 1)
+    def _num_shared_pages(self, forks: Sequence[Span], tables: Sequence[NDArray[np.int64]]) -> int:
+        """Pages with which all these sequences begin, full in all of them."""
+        num_shared = min(span.sequence.length for span in forks) // self._pool.page_tokens
+        for table in tables[1:]:
+            differs = tables[0][:num_shared] != table[:num_shared]
+            num_shared = int(differs.argmax()) if differs.any() else num_shared
+        return num_shared
 
-    def _decode(self, spans: Sequence[Span]) -> _Decodes:
-        device, size = self._pool.keys.device, self._pool.page_tokens
-        width = max(self._pool.pages_for(span.num_keys) for span in spans)
-        tables = [(s.sequence.pages + [0] * width)[:width] for s in spans]
-        num_keys = torch.tensor([span.num_keys for span in spans], device=device)
-        bias = self._pool.keys.new_zeros(len(spans), width * size)
-        bias.masked_fill_(
-            torch.arange(width * size, device=device) >= num_keys[:, None], -torch.inf
-        )
-        return _Decodes(
-            rows=torch.tensor([span.start for span in spans], device=device),
-            pages=torch.tensor(tables, device=device),
-            bias=bias[:, None, None],
-        )
+
+def _probable_forks(spans: Sequence[Span]) -> Iterator[list[Span]]:
+    """Group sequences that probably share most pages.
+
+    Forks of one session share its first page, which holds the header; those forked after the
+    oldest units went differ from earlier ones in the second.
+    """
+    groups: dict[tuple[int, ...], list[Span]] = defaultdict(list)
+    for span in spans:
+        groups[tuple(span.sequence.pages[:2])].append(span)
+    yield from groups.values()
 
 
 def _gather(store: Tensor, pages: Tensor) -> Tensor:
-    """Copy pages `[B, M]` out of `[pages, page_tokens, H, D]`: `[B, H, M * page_tokens, D]`."""
+    """Copy pages `[N, M]` out of `[pages, page_tokens, H, D]`: `[N, H, M * page_tokens, D]`."""
     rows = store.flatten(1).index_select(0, pages.flatten())
     return rows.view(len(pages), -1, *store.shape[2:]).transpose(1, 2)
 
 
-def _attend_prefill(
-    part: _Prefill, query: Tensor, keys: Tensor, values: Tensor, scale: float
+def _attend_together(
+    part: _Together, query: Tensor, keys: Tensor, values: Tensor, scale: float
 ) -> Tensor:
-    """Returns `[new, Hq, D]`."""
+    """Returns `[R, Hq, D]`."""
     out = scaled_dot_product_attention(
         query[None, :, part.rows],
-        _gather(keys, part.pages[None])[:, :, : part.num_keys],
-        _gather(values, part.pages[None])[:, :, : part.num_keys],
+        _gather(keys, part.pages)[:, :, : part.num_keys],
+        _gather(values, part.pages)[:, :, : part.num_keys],
         attn_mask=part.bias,
         is_causal=part.bias is None,
         scale=scale,
@@ -119,18 +179,18 @@ def _attend_prefill(
     return out[0].transpose(0, 1)
 
 
-def _attend_decodes(
-    group: _Decodes, query: Tensor, keys: Tensor, values: Tensor, scale: float
+def _attend_apart(
+    part: _Apart, query: Tensor, keys: Tensor, values: Tensor, scale: float
 ) -> Tensor:
     """Returns `[B, Hq, D]`."""
     # query heads that share a key head go as its queries, so that its keys are read once
     num_kv_heads = keys.shape[2]
-    rows = query[:, group.rows].transpose(0, 1)
+    rows = query[:, part.rows].transpose(0, 1)
     out = scaled_dot_product_attention(
         rows.reshape(len(rows), num_kv_heads, -1, rows.shape[-1]),
-        _gather(keys, group.pages),
-        _gather(values, group.pages),
-        attn_mask=group.bias,
+        _gather(keys, part.pages),
+        _gather(values, part.pages),
+        attn_mask=part.bias,
         scale=scale,
     )
     return out.reshape(rows.shape)

@@ -153,6 +153,23 @@ def test_spoilt_segment_is_reported_alone(forward: PackedForward) -> None:
     torch.testing.assert_close(stacked([result]), expected, atol=TOLERANCE, rtol=0)
 
 
+def test_spoilt_fork_does_not_spoil_those_that_share_its_pages(forward: PackedForward) -> None:
+    stream = build_stream()
+    origin = PagedSequence(forward.pool)
+    feed(forward, (origin, stream.part(0, 40)))
+    forks = [origin.fork() for _ in range(3)]
+    spoilt = Inputs(torch.full((1, forward.hidden_size), torch.nan), stream.part(40, 41).positions)
+    inputs = [stream.part(40, 41), spoilt, stream.part(41, 42)]
+    for fork in forks:
+        fork.reserve(1)
+
+    results = forward.run([Segment(*pair, True) for pair in zip(forks, inputs, strict=True)])
+
+    assert [result.error is None for result in results] == [True, False, True]
+    alone = [feed(forward, (origin.fork(), inputs[row])) for row in (0, 2)]
+    torch.testing.assert_close(stacked(results[::2]), torch.cat(alone), atol=TOLERANCE, rtol=0)
+
+
 def test_segment_that_the_model_cannot_run_fails_alone(
     forward: PackedForward, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -68,6 +68,35 @@ def test_every_token_sees_its_sequence_up_to_itself(sizes: list[tuple[int, int]]
             torch.testing.assert_close(out[row], expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("own", [[1, 1, 1, 1], [3, 40, 17, 1], [200, 1, 1, 1], [90] * 8], ids=str)
+@pytest.mark.parametrize("length", [5, 16, 100])
+def test_forks_of_one_sequence_see_what_they_share_and_their_own(
+    length: int, own: list[int]
+) -> None:
+    torch.manual_seed(0)
+    pool = build_pool(num_pages=100)
+    origin = filled(pool, length, 0)
+    spans = []
+    for row, num_own in enumerate(own):
+        fork = origin.fork()
+        fork.reserve(num_own)
+        slots = fork.slots(length, length + num_own - 1)
+        for store in (pool.keys, pool.values):
+            store.flatten(1, 2)[:, slots] = torch.randn(3, len(slots), NUM_KV_HEADS, HEAD_DIM)
+        fork.advance(num_own - 1)
+        spans.append(Span(fork, row, 1))
+    query = torch.randn(NUM_HEADS, len(own), HEAD_DIM)
+    key, value = torch.randn(2, NUM_KV_HEADS, len(own), HEAD_DIM).unbind(0)
+
+    out = GatherAttention(pool, spans).attend(LAYER, query, key, value, SCALE)
+
+    for span in spans:
+        slots = span.sequence.slots(0, span.num_keys)
+        keys, values = (s[LAYER].flatten(0, 1)[slots] for s in (pool.keys, pool.values))
+        expected = reference(query[:, span.start], keys, values)
+        torch.testing.assert_close(out[span.start], expected, atol=1e-5, rtol=0)
+
+
 def test_new_keys_and_values_are_written_to_their_layer_only() -> None:
     pool = build_pool()
     sequence = filled(pool, 5, 3)

@@ -283,13 +283,12 @@ async def test_memory_is_bounded_and_what_was_forgotten_goes_on(
 
 
 async def test_idle_sessions_are_forgotten(make_worker: MakeWorker) -> None:
-    worker = make_worker(idle_s=0.05)
-    await worker.compress(SID, make_chunk(0))
-    assert worker.num_sessions == 1
+    patient, hasty = make_worker("a"), make_worker("b", idle_s=0.0)
+    await patient.compress(SID, make_chunk(0))
+    await hasty.compress(SID, make_chunk(1), steal_from="a")
 
-    await asyncio.sleep(0.06)
-
-    assert worker.num_sessions == 0
+    assert (patient.num_sessions, hasty.num_sessions) == (1, 0)
+    assert (await hasty.compress(SID, make_chunk(2))).follows == 1
 
 
 # an unreliable store

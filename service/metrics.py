@@ -27,13 +27,32 @@ class Metrics:
     def __init__(self) -> None:
         # `*_created` series would come back from the parser as families of their own
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
-        registry = self.registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
+        self._add_sessions(self.registry)
+        self._add_ingest(self.registry)
+        self._add_stages(self.registry)
+        self._add_questions(self.registry)
+        self._add_engine(self.registry)
+
+    def exposition(self) -> bytes:
+        """All metrics in Prometheus text format."""
+        return generate_latest(self.registry)
+
+    def _add_sessions(self, registry: CollectorRegistry) -> None:
         self.build_info = Gauge(
             "omnisift_build_info", "Always 1.", ["version", "model", "profile"], registry=registry
         )
         self.sessions_active = Gauge(
             "omnisift_sessions_active", "Sessions held by the stage.", ["stage"], registry=registry
         )
+        self.rebuilds_total = Counter(
+            "omnisift_rebuilds_total",
+            "Sessions rebuilt from the log by a replica that took them over.",
+            ["stage"],
+            registry=registry,
+        )
+
+    def _add_ingest(self, registry: CollectorRegistry) -> None:
         self.ingest_frames_total = Counter(
             "omnisift_ingest_frames_total",
             "Media frames received; result is used, skipped (not sampled), late or undecodable.",
@@ -52,6 +71,20 @@ class Metrics:
             buckets=SKEW_BUCKETS_S,
             registry=registry,
         )
+        self.chunks_total = Counter(
+            "omnisift_chunks_total", "Chunks in context.", registry=registry
+        )
+        self.chunks_dropped_total = Counter(
+            "omnisift_chunks_dropped_total",
+            "Chunks, or their video, that did not reach the context, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.gaps_total = Counter(
+            "omnisift_gaps_total", "Stretches of missing media.", ["modality"], registry=registry
+        )
+
+    def _add_stages(self, registry: CollectorRegistry) -> None:
         self.stage_duration_seconds = Histogram(
             "omnisift_stage_duration_seconds",
             "Time of one chunk in a stage: encode, compress (with the log) or prefill.",
@@ -78,18 +111,8 @@ class Metrics:
             buckets=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.75, 1.0),
             registry=registry,
         )
-        self.chunks_total = Counter(
-            "omnisift_chunks_total", "Chunks in context.", registry=registry
-        )
-        self.chunks_dropped_total = Counter(
-            "omnisift_chunks_dropped_total",
-            "Chunks, or their video, that did not reach the context, by reason.",
-            ["reason"],
-            registry=registry,
-        )
-        self.gaps_total = Counter(
-            "omnisift_gaps_total", "Stretches of missing media.", ["modality"], registry=registry
-        )
+
+    def _add_questions(self, registry: CollectorRegistry) -> None:
         self.query_ttft_seconds = Histogram(
             "omnisift_query_ttft_seconds",
             "Arrival of a question to its first token.",
@@ -111,6 +134,8 @@ class Metrics:
         self.generated_tokens_total = Counter(
             "omnisift_generated_tokens_total", "Tokens of answers.", registry=registry
         )
+
+    def _add_engine(self, registry: CollectorRegistry) -> None:
         self.kv_pages = Gauge(
             "omnisift_kv_pages", "Pages of the KV cache.", ["state"], registry=registry
         )
@@ -123,16 +148,6 @@ class Metrics:
             buckets=STAGE_BUCKETS_S,
             registry=registry,
         )
-        self.rebuilds_total = Counter(
-            "omnisift_rebuilds_total",
-            "Sessions rebuilt from the log by a replica that took them over.",
-            ["stage"],
-            registry=registry,
-        )
-
-    def exposition(self) -> bytes:
-        """All metrics in Prometheus text format."""
-        return generate_latest(self.registry)
 
 
 class _Families:

@@ -4,7 +4,7 @@ The plain workers (`service.encoder`, `service.compression`, `service.llm`) sati
 in one process; the adapters in `service.deployments` satisfy them across a Ray cluster.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from service.llm.engine import Finished, Question, TokenDelta
@@ -47,13 +47,15 @@ class CompressorStage(Protocol):
 class LLMStage(Protocol):
     """Logged tokens to context, questions to answers."""
 
-    async def append(self, session_id: SessionId, record: ChunkRecord) -> None:
+    async def append(
+        self, session_id: SessionId, record: ChunkRecord, *, steal_from: str | None = None
+    ) -> None:
         """Prefill the chunk into the session's KV cache; entries missed are read from the log."""
         ...
 
     def ask(
-        self, session_id: SessionId, question: Question
-    ) -> AsyncIterator[TokenDelta | Finished]:
+        self, session_id: SessionId, question: Question, *, steal_from: str | None = None
+    ) -> AsyncGenerator[TokenDelta | Finished, None]:
         """Answer from all chunks appended so far; closing the iterator cancels."""
         ...
 

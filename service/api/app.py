@@ -16,7 +16,7 @@ from service.api.errors import add_error_handlers
 from service.api.health import health_routes
 from service.api.limits import BodyLimit
 from service.api.questions import question_routes
-from service.api.sessions import session_routes
+from service.api.sessions import history_routes, session_routes
 from service.api.watchers import Watchers
 from service.api.whip import endpoint_routes, resource_routes
 
@@ -47,7 +47,8 @@ def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
     watchers = Watchers(
         backend.store, keep_alive_s=config.keep_alive_s, max_streams=config.max_event_streams
     )
-    app.include_router(session_routes(backend, watchers, default_profile=config.default_profile))
+    app.include_router(session_routes(backend, default_profile=config.default_profile))
+    app.include_router(history_routes(backend, watchers))
     app.include_router(
         endpoint_routes(
             backend, default_profile=config.default_profile, ice_servers=config.ice_servers

@@ -1,7 +1,7 @@
 """Questions on their way to the engine: ids, conversations, the first item before the response."""
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from service.api import schemas
@@ -9,6 +9,8 @@ from service.api.backend import Backend
 from service.errors import BadRequest, SessionEnded
 from service.llm.engine import Finished, Message, Question, Sampling, TokenDelta
 from service.sessions.record import Session, SessionId, SessionStatus
+
+Items = AsyncGenerator[TokenDelta | Finished, None]
 
 
 def new_question_id(prefix: str) -> str:
@@ -98,25 +100,23 @@ async def open_session(backend: Backend, session_id: str) -> Session:
 
 
 async def started(
-    items: AsyncIterator[TokenDelta | Finished],
-) -> AsyncIterator[TokenDelta | Finished]:
+    items: Items,
+) -> Items:
     """The same items, once the first has come: an error before it can still set the HTTP status."""
     first = await anext(items)
     return _chain(first, items)
 
 
-async def _chain(
-    first: TokenDelta | Finished, rest: AsyncIterator[TokenDelta | Finished]
-) -> AsyncIterator[TokenDelta | Finished]:
-    async with aclosing(rest):  # type: ignore[type-var]  # every engine gives a generator
+async def _chain(first: TokenDelta | Finished, rest: Items) -> Items:
+    async with aclosing(rest):
         yield first
         async for item in rest:
             yield item
 
 
-async def finished(items: AsyncIterator[TokenDelta | Finished]) -> Finished:
+async def finished(items: Items) -> Finished:
     """Wait for the end of an answer; cancelling the wait cancels the answer."""
-    async with aclosing(items):  # type: ignore[type-var]  # every engine gives a generator
+    async with aclosing(items):
         async for item in items:
             if isinstance(item, Finished):
                 return item

@@ -84,7 +84,7 @@ class _Reply:
 
 
 async def _chunks(
-    items: AsyncIterator[TokenDelta | Finished], reply: _Reply, path: str, *, with_usage: bool
+    items: asking.Items, reply: _Reply, path: str, *, with_usage: bool
 ) -> AsyncIterator[bytes]:
     yield sse.encode(reply.delta({"role": "assistant", "content": ""}))
     try:

@@ -10,7 +10,7 @@ from service.api import asking, schemas, sse, views
 from service.api.backend import Backend
 from service.api.errors import error_body
 from service.errors import ServiceError
-from service.llm.engine import Finished, TokenDelta
+from service.llm.engine import Finished
 from service.sessions.record import Session
 
 
@@ -41,7 +41,7 @@ def question_routes(backend: Backend) -> APIRouter:
 
 
 async def _events(
-    items: AsyncIterator[TokenDelta | Finished],
+    items: asking.Items,
     question_id: str,
     record: Session,
     question: str,

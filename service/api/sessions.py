@@ -39,8 +39,8 @@ async def create_session(
     return views.session(record)
 
 
-def session_routes(backend: Backend, watchers: Watchers, *, default_profile: str) -> APIRouter:
-    """The routes under `/v1/sessions`, WHIP and questions apart."""
+def session_routes(backend: Backend, *, default_profile: str) -> APIRouter:
+    """Sessions themselves."""
     router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
     @router.post("", status_code=201)
@@ -69,6 +69,13 @@ def session_routes(backend: Backend, watchers: Watchers, *, default_profile: str
         """End a session. Its record and turns can be read for a while; ending twice is fine."""
         await backend.store.get(SessionId(session_id))
         await backend.ingest.end(SessionId(session_id), "deleted")
+
+    return router
+
+
+def history_routes(backend: Backend, watchers: Watchers) -> APIRouter:
+    """What has happened to a session, and what goes on happening."""
+    router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
     @router.get("/{session_id}/turns")
     async def turns(session_id: str) -> schemas.TurnList:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from service.errors import StoreUnavailable
 from service.logs import configure_logs
 from service.settings import Settings, export_ray_environment
 
@@ -28,7 +29,7 @@ Ctrl-C stops it.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit status (2: a setting is wrong)."""
+    """Run one command; returns the exit status (1: it failed, 2: a setting is wrong)."""
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="run the service until Ctrl-C")
@@ -47,7 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     configure_logs(settings.log_level)
     export_ray_environment()
-    return serve(settings) if command == "serve" else demo(settings)
+    try:
+        return serve(settings) if command == "serve" else demo(settings)
+    except (FileNotFoundError, ValueError, StoreUnavailable) as error:
+        print(f"cannot start: {error}", file=sys.stderr)
+        return 1
 
 
 def serve(settings: Settings) -> int:

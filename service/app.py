@@ -13,7 +13,7 @@ from ray.serve import Application
 from ray.serve.config import HTTPOptions, RequestRouterConfig
 from ray.serve.schema import LoggingConfig
 
-from compressor.omni.tiny import RECIPE_VERSION, write_tiny_checkpoint
+from compressor.omni.checkpoint import load_config
 from service.deployments.api import ApiDeployment
 from service.deployments.compressor import CompressorDeployment
 from service.deployments.encoder import EncoderDeployment
@@ -22,8 +22,6 @@ from service.deployments.llm import LLMDeployment
 from service.deployments.router import SessionRouter
 from service.sessions.redis_server import start_redis_server
 from service.settings import Replicas, Settings
-
-logger = logging.getLogger(__name__)
 
 APP_NAME = "omnisift"
 OBJECT_STORE_BYTES = 200 << 20  # chunks travel by gRPC; the default would reserve 30 % of memory
@@ -39,8 +37,6 @@ def build_app(settings: Settings) -> Application:
 
     Requires `settings.redis_url`: a cluster cannot reach a server that one of its nodes started.
     """
-    if not settings.model:
-        settings = settings.model_copy(update={"model": _embedded_model(settings)})
     encoder = _deploy(EncoderDeployment, settings.encoder, max_ongoing_requests=64).bind(settings)
     compressor = _deploy(
         CompressorDeployment,
@@ -89,7 +85,13 @@ def running(settings: Settings, *, show_logs: bool = True) -> Iterator[str]:
 
     Yields:
         The base URL, once everything answers. Leaving the context stops all that it started.
+
+    Raises:
+        FileNotFoundError: There is no such model; nothing was started.
+        ValueError: It is damaged or no Qwen2.5-Omni, likewise.
+        StoreUnavailable: Redis could not be started.
     """
+    load_config(settings.model)
     with _redis(settings) as redis_url:
         port = settings.port or _free_port(settings.host)
         complete = settings.model_copy(update={"redis_url": SecretStr(redis_url), "port": port})
@@ -98,13 +100,9 @@ def running(settings: Settings, *, show_logs: bool = True) -> Iterator[str]:
             serve.run(build_app(complete), name=APP_NAME, route_prefix="/", logging_config=LOGGING)
             yield f"http://{settings.host}:{port}"
         finally:
-            serve.shutdown()  # type: ignore[no-untyped-call]  # Ray's own function has no types
+            # serve.shutdown() would kill its controller in mid-call, and Ray would complain
+            serve.delete(APP_NAME)
             ray.shutdown()
-
-
-def _embedded_model(settings: Settings) -> str:
-    folder = settings.cache_dir.expanduser() / f"stand-in-{RECIPE_VERSION}"
-    return str(write_tiny_checkpoint(folder))
 
 
 @contextmanager
@@ -120,6 +118,7 @@ def _start_ray(settings: Settings, *, show_logs: bool) -> None:
     parts = (settings.api, settings.ingest, settings.encoder, settings.compressor, settings.llm)
     # logical CPUs: replicas that do not fit would wait forever without an error
     needed_cpus = sum(part.replicas * part.num_cpus for part in parts)
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     ray.init(
         num_cpus=max(2, int(needed_cpus) + 1),
         include_dashboard=False,

@@ -5,6 +5,7 @@ docs/settings.md lists them all, and a test keeps it complete.
 """
 
 import os
+from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 ProfileName = Literal["live", "paper-35", "paper-25", "speech", "full"]
+EMBEDDED_MODEL = str(files("compressor") / "weights" / "omnisift-tiny")
 DtypeName = Literal["float32", "bfloat16", "float16"]
 
 
@@ -105,16 +107,13 @@ class Settings(BaseSettings):
         None, description="Redis >= 6.2; unset: the service starts a server of its own on loopback"
     )
     model: str = Field(
-        "", description="checkpoint folder or hub id (Qwen2.5-Omni layout); empty: the embedded one"
+        EMBEDDED_MODEL, description="checkpoint folder or hub id, in the layout of Qwen2.5-Omni"
     )
     dtype: DtypeName = Field("float32", description="of the weights and the KV cache")
     device: str = Field("cpu", description="torch device of encoder, compressor and LLM")
     torch_threads: int = Field(1, ge=1, description="CPU threads of torch in each replica")
     profile: ProfileName = Field(
         "paper-25", description="compression profile of sessions that name none"
-    )
-    cache_dir: Path = Field(
-        Path("~/.cache/omnisift"), description="where the embedded checkpoint is written"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="of logs")
 

@@ -86,7 +86,7 @@ def history_routes(backend: Backend, watchers: Watchers) -> APIRouter:
 
     @router.get("/{session_id}/timeline")
     async def timeline(
-        session_id: str, limit: Annotated[int, Query(ge=1, le=2048)] = 512
+        session_id: str, limit: Annotated[int, Query(ge=1, le=256)] = 64
     ) -> schemas.Timeline:
         """The last `limit` chunks in the log, oldest first."""
         record = await backend.store.get(SessionId(session_id))

@@ -94,10 +94,15 @@ class BrokenCamera(Paced):
 class Publisher:
     """What a WHIP client does, without HTTP."""
 
-    def __init__(self, *tracks: MediaStreamTrack, video_codec: str | None = None) -> None:
+    def __init__(
+        self,
+        *tracks: MediaStreamTrack,
+        video_codec: str | None = None,
+        direction: str = "sendonly",
+    ) -> None:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         for track in tracks:
-            transceiver = self.connection.addTransceiver(track, direction="sendonly")
+            transceiver = self.connection.addTransceiver(track, direction=direction)
             if video_codec and track.kind == "video":
                 known = RTCRtpSender.getCapabilities("video").codecs
                 transceiver.setCodecPreferences(

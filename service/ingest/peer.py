@@ -91,8 +91,7 @@ class Peer(MediaSource):
             OfferRejected: The library cannot make sense of it.
         """
         try:
-            async with asyncio.timeout(self._config.answer_s):
-                return await detached(self._negotiate(offer))
+            return await detached(self._negotiate(offer))
         except TimeoutError as error:
             raise OfferRejected("no candidates could be gathered in time") from error
         # NOTE: on text that it does not expect aiortc raises whatever its parser stumbled over
@@ -127,8 +126,9 @@ class Peer(MediaSource):
             transceiver = connection.addTransceiver(kind, direction="recvonly")
             # NOTE: set after the remote description, preferences are silently ignored
             transceiver.setCodecPreferences(_codecs(kind))
-        await connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
-        await connection.setLocalDescription(await connection.createAnswer())
+        async with asyncio.timeout(self._config.answer_s):
+            await connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
+            await connection.setLocalDescription(await connection.createAnswer())
         return hint_bitrate(connection.localDescription.sdp, self._config.bitrate)
 
     def _on_track(self, track: MediaStreamTrack) -> None:

@@ -17,7 +17,7 @@ from tests.fakes import FakeCompressor, FakeEncoder, FakeLLM
 
 SESSION = SessionId("s")
 STARTED_AT_S = 1000.0
-QUICK = RetryConfig(attempt_s=0.5, deadline_s=0.2, first_backoff_s=0.01, max_backoff_s=0.02)
+QUICK = RetryConfig(attempt_s=1.0, deadline_s=0.2, first_backoff_s=0.01, max_backoff_s=0.02)
 GRID = torch.zeros(2, 3, 28, 28, dtype=torch.uint8)
 
 
@@ -129,6 +129,22 @@ async def test_the_next_chunk_is_encoded_while_one_is_prefilled(harness: Harness
     gate.set()
     await asyncio.wait_for(running, timeout=5)
     assert harness.llm.indices == {SESSION: [0, 1]}
+
+
+async def test_encoding_does_not_run_ahead_of_a_slow_stage(harness: Harness) -> None:
+    gate = harness.llm.script.gates[0] = asyncio.Event()
+    running = asyncio.create_task(harness.pipeline.run())
+    for index in range(5):
+        harness.pipeline.put(make_chunk(index))
+        await asyncio.sleep(0.05)
+
+    # one in prefill, one ready for it, one that waits to be
+    assert [chunk.index for chunk in harness.encoder.chunks] == [0, 1, 2]
+    assert harness.pipeline.num_pending == 2
+    gate.set()
+    harness.pipeline.finish()
+    await asyncio.wait_for(running, timeout=10)
+    assert harness.llm.indices == {SESSION: [0, 1, 2, 3, 4]}
 
 
 async def test_a_stage_that_fails_for_a_moment_is_repeated(harness: Harness) -> None:

@@ -45,7 +45,8 @@ async def test_insisting_ends_at_the_deadline() -> None:
     with pytest.raises(EngineUnavailable):
         await insist(failing(errors), stage="prefill", config=QUICK)
 
-    assert 980 < len(errors) < 999
+    # 6 calls, at 0, 0.01, 0.03, 0.05, 0.07 and 0.09 s; fewer where the machine is slow
+    assert 994 <= len(errors) <= 998
 
 
 async def test_a_lost_store_is_waited_for_beyond_the_deadline() -> None:

@@ -1,6 +1,8 @@
 import asyncio
 import contextvars
+import gc
 import logging
+import weakref
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -30,17 +32,12 @@ class Sink:
         self.pictures: list[Picture] = []
         self.sounds: list[Sound] = []
         self.discarded: Counter[str] = Counter()
-        self.contexts: list[str] = []
 
     def push(self, item: Picture | Sound) -> None:
         (self.pictures if isinstance(item, Picture) else self.sounds).append(item)  # type: ignore[arg-type]  # by kind
-        self.contexts.append(request.get())
 
     def discard(self, modality: str) -> None:
         self.discarded[modality] += 1
-
-
-request = contextvars.ContextVar("request", default="none")
 
 
 @pytest.fixture
@@ -102,6 +99,16 @@ async def test_media_arrives_decoded(
         spectrum = torch.fft.rfft(samples[-6400:] * torch.hann_window(6400)).abs()
         assert int(spectrum.argmax()) * 16_000 / 6400 == pytest.approx(440, abs=3)
         assert np.diff([sound.at_s for sound in sink.sounds]) == pytest.approx(0.02, abs=1e-4)
+
+
+async def test_nothing_is_sent_to_a_publisher_that_would_receive(peer: Peer) -> None:
+    publisher = Publisher(Camera(), Microphone(), direction="sendrecv")
+
+    answer = await connect(peer, publisher)
+    await publisher.aclose()
+
+    assert answer.count("a=recvonly") == 2
+    assert "a=sendrecv" not in answer
 
 
 async def test_a_publisher_that_hangs_up_is_gone(peer: Peer, sink: Sink) -> None:
@@ -185,15 +192,31 @@ async def test_sizes_may_change_on_the_way(peer: Peer, sink: Sink) -> None:
     assert {picture.convert().shape for picture in sink.pictures} == {(96, 128, 3), (48, 64, 3)}
 
 
-async def test_media_does_not_carry_the_context_of_the_offer(peer: Peer, sink: Sink) -> None:
-    request.set("r1")
-    publisher = Publisher(Microphone())
-    await connect(peer, publisher)
+async def test_a_connection_keeps_nothing_of_the_request_that_offered(sink: Sink) -> None:
+    class Request:
+        pass
 
-    await eventually(lambda: len(sink.contexts) > 0)
+    async def serve(offer: Offer) -> tuple[Peer, str]:
+        value = Request()
+        request.set(value)
+        kept.append(weakref.ref(value))
+        peer = Peer(sink, steady_clock(), PeerConfig())
+        return peer, await peer.answer(offer)
+
+    request: contextvars.ContextVar[Request] = contextvars.ContextVar("request")
+    kept: list[weakref.ref[Request]] = []
+    publisher = Publisher(Microphone())
+    offer = parse_offer(await publisher.offer())
+
+    peer, answer = await asyncio.create_task(serve(offer))
+    await publisher.accept(answer)
+    await eventually(lambda: len(sink.sounds) > 0)
+    gc.collect()
+    is_kept = kept[0]() is not None
+    await peer.aclose()
     await publisher.aclose()
 
-    assert set(sink.contexts) == {"none"}
+    assert not is_kept
 
 
 async def test_an_offer_that_the_library_cannot_read_is_rejected(peer: Peer) -> None:

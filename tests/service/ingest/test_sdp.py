@@ -109,6 +109,10 @@ async def test_an_offer_of_a_real_peer_is_taken() -> None:
         (sdp(without(SESSION, "a=group"), AUDIO, VIDEO), "not bundled"),
         (sdp(changed(SESSION, "a=group:BUNDLE 0 1", "a=group:BUNDLE 0"), AUDIO, VIDEO), "bundled"),
         (sdp(changed(SESSION, "a=group:BUNDLE 0 1", "a=group:"), AUDIO, VIDEO), "bundled"),
+        (
+            sdp(changed(SESSION, "a=group:BUNDLE 0 1", "a=group:BUNDLE 0 2"), AUDIO, VIDEO),
+            "bundled",
+        ),
     ],
 )
 def test_what_is_not_a_webrtc_offer_is_rejected(text: str, reason: str) -> None:

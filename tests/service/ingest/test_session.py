@@ -13,6 +13,7 @@ from service.errors import (
     Unavailable,
 )
 from service.ingest.config import IngestConfig
+from service.ingest.peer import Peer
 from service.ingest.sdp import Offer
 from service.ingest.session import IngestSession
 from service.ingest.source import Feed
@@ -213,12 +214,23 @@ async def test_hanging_up_needs_the_name_of_the_connection(calm: Harness) -> Non
     assert calm.session.has_publisher
 
 
-async def test_a_rejected_offer_leaves_the_place_free(calm: Harness) -> None:
+async def test_a_rejected_offer_leaves_the_place_free(
+    calm: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+    close = Peer.aclose
+
+    async def watched(peer: Peer) -> None:
+        await close(peer)
+        closed.append(peer.state)
+
+    monkeypatch.setattr(Peer, "aclose", watched)
     broken = Offer("v=0\r\nm=audio nine X 0\r\n", ("audio",), "abcd")
 
     with pytest.raises(OfferRejected):
         await calm.session.answer(broken)
 
+    assert closed == ["closed"]
     assert not calm.session.has_begun
     assert not calm.session.has_publisher
     await calm.session.feed(KINDS)

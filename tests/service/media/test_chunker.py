@@ -322,6 +322,16 @@ def test_a_publisher_that_comes_back_goes_on_with_the_next_chunk() -> None:
     assert chunker.take_counts()["audio", "late"] == 25
 
 
+def test_nothing_of_a_publisher_that_left_is_waited_for() -> None:
+    chunker = Chunker(CONFIG)
+    feed(chunker, [*make_video(0, 2.9), *make_audio(0, 2.9)])
+    chunker.flush()
+
+    chunks = feed(chunker, make_audio(4.0, 6.02))
+
+    assert [chunk.index for chunk in chunks] == [2]
+
+
 def test_a_chunker_that_takes_over_goes_on_after_the_last_chunk() -> None:
     chunker = Chunker(CONFIG, after_index=4)
 

@@ -139,7 +139,7 @@ class LLMWorker:
     ) -> None:
         with self._held.use(session_id, self._clock()) as held:
             async with held.lock:
-                await self._own(session_id, held, steal_from)
+                await self._own(session_id, held, steal_from, is_begun=record.follows >= 0)
                 if record.follows > held.last_index:
                     await self._catch_up(held, await self._store.get(session_id))
                 if record.index > held.last_index:
@@ -148,12 +148,17 @@ class LLMWorker:
     async def _prepare(self, session_id: SessionId, steal_from: str | None) -> None:
         with self._held.use(session_id, self._clock()) as held:
             async with held.lock:
-                await self._own(session_id, held, steal_from)
+                await self._own(session_id, held, steal_from, is_begun=True)
                 if held.last_index < 0:
                     raise NoMediaYet(session_id)
 
-    async def _own(self, session_id: SessionId, held: HeldSession, steal_from: str | None) -> None:
-        """Claim the lease, and bring the context up to the log if it was not ours before."""
+    async def _own(
+        self, session_id: SessionId, held: HeldSession, steal_from: str | None, *, is_begun: bool
+    ) -> None:
+        """Claim the lease, and bring the context up to the log if it was not ours before.
+
+        `is_begun` says that the log holds more than what the caller brings.
+        """
         try:
             lease = await self._store.claim(
                 session_id, STAGE, self._replica, ttl_s=self._lease_s, steal_from=steal_from
@@ -163,7 +168,10 @@ class LLMWorker:
             raise
         is_same = held.lease is not None and held.lease.epoch == lease.epoch
         if not held.is_open:
-            await self._rebuild(held, await self._store.get(session_id))
+            session = await self._store.get(session_id)
+            await self._rebuild(held, session)
+            if is_begun and session.num_chunks:
+                self._metrics.rebuilds_total.labels(stage=STAGE).inc()
         elif not is_same:
             await self._catch_up(held, await self._store.get(session_id))
         held.lease = lease
@@ -176,8 +184,6 @@ class LLMWorker:
         except BaseException:
             await self._let_go(session.id, held)
             raise
-        if session.num_chunks:
-            self._metrics.rebuilds_total.labels(stage=STAGE).inc()
         self._count_sessions()
 
     async def _catch_up(self, held: HeldSession, session: Session) -> None:

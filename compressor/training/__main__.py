@@ -1,0 +1,112 @@
+"""Trains the embedded model: `python -m compressor.training --help`.
+
+The impure edge: arguments, clock, files, progress. Each plan starts from a snapshot of the one
+before it: scratch, then compressed.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+
+from compressor.omni.chat import ChatLayout
+from compressor.omni.geometry import Geometry, thinker_config
+from compressor.training.schedule import PLANS, Progress
+from compressor.training.snapshot import SNAPSHOT_FILE, export, load_snapshot, save_snapshot
+from compressor.training.student import Student
+from compressor.training.tokenizer import vocab_size, word_tokenizer
+from compressor.training.trainer import Trainer, TrainerConfig
+
+
+def embedded_geometry(vocab_size: int) -> Geometry:
+    """Sizes of the embedded model: 4.1 M parameters."""
+    return Geometry(
+        hidden_size=192,
+        num_layers=5,
+        num_heads=6,
+        num_kv_heads=2,
+        mlp_size=576,
+        vocab_size=vocab_size,
+        audio_size=128,
+        audio_layers=3,
+        audio_heads=4,
+        vision_size=128,
+        vision_layers=4,
+        vision_heads=4,
+        selector_size=96,
+        selector_heads=4,
+    )
+
+
+def main() -> None:
+    """Train, write a snapshot after every stage and the checkpoint at the end."""
+    arguments = _arguments()
+    torch.set_float32_matmul_precision("high")
+    device = torch.device(arguments.device)
+    if device.type == "cpu":
+        torch.set_num_threads(arguments.threads)
+    tokenizer = word_tokenizer()
+    geometry = embedded_geometry(vocab_size(tokenizer))
+    student = Student(geometry, arguments.seed)
+    if arguments.start:
+        load_snapshot(arguments.start, student)
+    layout = ChatLayout(tokenizer, thinker_config(geometry))
+    config = TrainerConfig(
+        arguments.seed,
+        arguments.batch_s,
+        arguments.workers,
+        arguments.measure_every_s,
+        cache_batches=arguments.cache_batches,
+        cache_s=arguments.cache_s,
+    )
+    trainer = Trainer(student, layout, config, device)
+    _run(trainer, arguments)
+    if arguments.export:
+        folder = export(arguments.export, student, tokenizer, {})
+        print(f"checkpoint written to {folder}", flush=True)
+
+
+def _run(trainer: Trainer, arguments: argparse.Namespace) -> None:
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with (arguments.out / "log.jsonl").open("a") as log:
+
+        def report(record: dict[str, object]) -> None:
+            line = json.dumps({"plan": arguments.plan, **record})
+            print(line, flush=True)
+            log.write(line + "\n")
+            log.flush()
+            save_snapshot(arguments.out / SNAPSHOT_FILE, trainer.student)
+
+        for stage in PLANS[arguments.plan]:
+            steps = arguments.steps and max(1, round(arguments.steps * stage.share))
+            seconds = arguments.seconds and arguments.seconds * stage.share
+            trainer.train(stage, Progress(steps, seconds), time.monotonic, report)
+    save_snapshot(arguments.out / SNAPSHOT_FILE, trainer.student)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--plan", choices=sorted(PLANS), default="scratch")
+    parser.add_argument("--start", type=Path, help="snapshot to start from")
+    parser.add_argument("--out", type=Path, default=Path("artifacts/training"))
+    parser.add_argument("--export", type=Path, help="folder for the finished checkpoint")
+    parser.add_argument("--seconds", type=float, help="time limit of the whole plan")
+    parser.add_argument("--steps", type=int, help="step limit of the whole plan")
+    parser.add_argument("--batch-s", type=int, default=640, help="seconds of clip per step")
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw scenes")
+    parser.add_argument("--threads", type=int, default=2, help="on a CPU")
+    parser.add_argument("--measure-every-s", type=float, default=60.0)
+    parser.add_argument("--cache-batches", type=int, default=1000)
+    parser.add_argument("--cache-s", type=float, default=600.0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    arguments = parser.parse_args()
+    if arguments.seconds is None and arguments.steps is None:
+        parser.error("give --seconds or --steps")
+    return arguments
+
+
+if __name__ == "__main__":
+    main()

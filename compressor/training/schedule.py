@@ -1,0 +1,114 @@
+"""What is trained when: the stages of a run, and the learning rate within one.
+
+Knows nothing about models or data.
+"""
+
+import math
+from dataclasses import dataclass
+
+from compressor.config import CrossChunkConfig
+from compressor.training.selection import Budget, Rule
+from compressor.training.step import Weights
+
+_FLOOR = 0.04  # of the peak learning rate, at the end of a stage
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One part of a run.
+
+    Attributes:
+        name: Shown in the log.
+        share: Of the run's time or steps.
+        learning_rate: Peak.
+        durations_s: Clip lengths.
+        weights_of_lengths: By batches (all batches hold about equally many seconds).
+        budgets: What a step keeps, drawn at random; empty: perception alone.
+        weights: Of the auxiliary losses.
+        nameless_share: Share of things in colours without a name.
+        has_frozen_towers: Whether both towers stay as they are; their tokens are then kept and
+            used again, see `TrainerConfig.cache_batches`.
+        warmup: Share of the stage spent on rising to the peak.
+    """
+
+    name: str
+    share: float
+    learning_rate: float
+    durations_s: tuple[int, ...]
+    weights_of_lengths: tuple[float, ...]
+    budgets: tuple[Budget, ...] = ()
+    weights: Weights = Weights()  # noqa: RUF009 (it is frozen)
+    has_frozen_towers: bool = False
+    nameless_share: float = 0.0
+    warmup: float = 0.03
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a stage has come: whichever of the two limits is nearer counts.
+
+    Attributes:
+        max_steps: None for no limit.
+        max_s: None for no limit.
+    """
+
+    max_steps: int | None
+    max_s: float | None
+
+    def share(self, step: int, elapsed_s: float) -> float:
+        """Give the share done, 0 to 1 and above."""
+        by_steps = 0.0 if self.max_steps is None else step / self.max_steps
+        by_time = 0.0 if self.max_s is None else elapsed_s / self.max_s
+        return max(by_steps, by_time)
+
+
+def learning_rate(stage: Stage, done: float) -> float:
+    """Rise linearly, fall by a cosine; `done` is the share of the stage, 0 to 1."""
+    rise = min(1.0, done / stage.warmup) if stage.warmup else 1.0
+    fall = _FLOOR + (1 - _FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return stage.learning_rate * rise * fall
+
+
+FULL = Budget(Rule.FULL)
+# mixed ratios, so that one checkpoint serves every profile
+MIXED = (
+    FULL,
+    Budget(Rule.OMNISIFT, 0.47, 0.70),
+    Budget(Rule.OMNISIFT, 0.33, 0.60),
+    Budget(Rule.OMNISIFT, 0.23, 0.50),
+    Budget(Rule.OMNISIFT, 0.23, 0.50),
+    Budget(Rule.OMNISIFT, 0.23, 0.50, CrossChunkConfig()),
+    Budget(Rule.OMNISIFT, 0.23, 0.50, CrossChunkConfig()),
+    Budget(Rule.OMNISIFT, 0.13, 0.30),
+)
+MIXED_RANDOM = (
+    FULL,
+    Budget(Rule.RANDOM, 0.47, 0.70),
+    Budget(Rule.RANDOM, 0.33, 0.60),
+    Budget(Rule.RANDOM, 0.23, 0.50),
+    Budget(Rule.RANDOM, 0.23, 0.50),
+    Budget(Rule.RANDOM, 0.13, 0.30),
+)
+_LENGTHS = (4, 6, 8, 12, 16, 24, 32, 60)
+_LENGTH_WEIGHTS = (1.0, 1.0, 1.5, 2.0, 2.0, 2.0, 2.0, 1.0)
+_SEE = Weights(perception=1.0)
+_READ = Weights(perception=0.5, binding=0.5)
+_BIND = Weights(binding=0.5)
+_SIFT = Weights(binding=0.2, event=0.5)
+
+FROM_SCRATCH = (
+    Stage("perception", 0.05, 2e-3, (4,), (1.0,), (), _SEE, warmup=0.1),
+    Stage("short", 0.30, 2e-3, (4, 6, 8), (1.0, 1.0, 1.0), (FULL,), _READ),
+    Stage("all", 0.65, 1.5e-3, _LENGTHS, _LENGTH_WEIGHTS, (FULL,), _READ),
+)
+FROZEN = (Stage("frozen", 1.0, 1.5e-3, _LENGTHS, _LENGTH_WEIGHTS, (FULL,), _BIND, True),)
+SIFTED = (Stage("sifted", 1.0, 8e-4, _LENGTHS, _LENGTH_WEIGHTS, MIXED, _SIFT, True),)
+RANDOM_TRAINED = (Stage("random", 1.0, 8e-4, _LENGTHS, _LENGTH_WEIGHTS, MIXED_RANDOM, _SIFT, True),)
+PLANS = {
+    "scratch": FROM_SCRATCH,
+    "frozen": FROZEN,
+    "sifted": SIFTED,
+    "random": RANDOM_TRAINED,
+}
+
+__all__ = ["PLANS", "Progress", "Stage", "learning_rate"]

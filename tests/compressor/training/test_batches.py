@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from compressor.omni.chat import ChatLayout
+from compressor.training.batches import (
+    TAIL_TOKENS,
+    Batch,
+    BatchConfig,
+    BatchStream,
+    choose_questions,
+    encode_turn,
+    heard_labels,
+    loader,
+    paraphrase,
+)
+from compressor.training.binding import IGNORED
+from compressor.training.questions import questions
+from compressor.training.scenes import Split
+from compressor.training.timeline import draw_scene
+
+CONFIG = BatchConfig((4, 6), (1.0, 1.0), 12, seed=2)
+
+
+def test_batches_are_reproducible_and_differ(layout: ChatLayout) -> None:
+    one, two = (BatchStream(CONFIG, layout).batch(3) for _ in range(2))
+    other = BatchStream(CONFIG, layout).batch(4)
+
+    assert np.array_equal(one.tails, two.tails)
+    assert np.array_equal(one.frames.stamps, two.frames.stamps)
+    assert one.tails.shape != other.tails.shape or not np.array_equal(one.tails, other.tails)
+
+
+def test_workers_deal_out_the_same_sequence(layout: ChatLayout) -> None:
+    stream = BatchStream(CONFIG, layout)
+    alone, shared = iter(loader(stream, 0)), iter(loader(stream, 2))
+
+    for _ in range(3):
+        assert np.array_equal(next(alone).tails, next(shared).tails)
+
+
+def test_shapes_follow_from_length_and_seconds(batch: Batch) -> None:
+    assert batch.duration_s == 4
+    assert batch.tails.shape == batch.targets.shape == (2, 16, TAIL_TOKENS)
+    assert batch.heard.shape == (2, 100)
+    assert batch.bound.shape[1:] == (2, 4 * 89)
+    assert len(batch.frames.canvas) == 16
+
+
+def test_targets_are_the_answer_and_the_end_of_turn(layout: ChatLayout) -> None:
+    ids, targets = encode_turn(layout, "What color was the ring?", "blue")
+
+    asked = [target for target in targets if target != IGNORED]
+    assert asked == [*layout.encode("blue"), layout.special.im_end]
+    place = targets.index(asked[0])
+    assert ids[: place + 1] == layout.tail([("user", "What color was the ring?")])
+    assert ids[place + 1] == asked[0]
+    assert len(ids) == len(targets) == TAIL_TOKENS
+
+
+def test_answers_of_several_tokens_are_refused(layout: ChatLayout) -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        encode_turn(layout, "What?", "a red square")
+
+
+def test_all_kinds_are_asked_about_evenly() -> None:
+    found = questions(draw_scene(Split.TRAIN, 0, 30.0))
+    chosen = choose_questions(found, 3000, np.random.default_rng(0))
+
+    counts = np.bincount([one.kind for one in chosen])
+    present = {one.kind for one in found}
+    assert counts[sorted(present)].min() > 3000 / len(present) / 3
+
+
+def test_paraphrases_mean_the_same() -> None:
+    rng = np.random.default_rng(0)
+    found = {paraphrase("What color was the ring?", rng) for _ in range(2000)}
+
+    assert {"What colour was the ring?", "what color was the ring"} <= found
+    assert len(found) == 8
+
+
+def test_audio_tokens_are_labelled_where_an_event_fills_them() -> None:
+    scene = draw_scene(Split.TRAIN, 2, 8.0)
+    labels = heard_labels(scene)
+
+    for sound in scene.sounds:
+        middle = int((sound.start_s + sound.duration_s / 2) * 25)
+        assert labels[middle] in (1 + sound.kind, IGNORED)
+    assert (labels > 0).sum() <= sum(sound.duration_s * 25 + 1 for sound in scene.sounds)

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from compressor.audio import AudioSelector
+from compressor.omni.checkpoint import (
+    load_audio_tower,
+    load_selector_state,
+    load_text_model,
+    load_tokenizer,
+    load_vision_tower,
+)
+from compressor.omni.geometry import Geometry
+from compressor.training.snapshot import export, load_snapshot, save_snapshot
+from compressor.training.student import Student, selector_config
+from compressor.training.tokenizer import word_tokenizer
+
+
+def test_a_snapshot_brings_back_all_weights(
+    tmp_path: Path, student: Student, geometry: Geometry
+) -> None:
+    save_snapshot(tmp_path / "a.safetensors", student)
+    other = Student(geometry, seed=9)
+
+    load_snapshot(tmp_path / "a.safetensors", other)
+
+    own = student.state_dict()
+    assert all(torch.equal(own[name], tensor) for name, tensor in other.state_dict().items())
+
+
+def test_a_snapshot_of_something_else_is_refused(tmp_path: Path, student: Student) -> None:
+    save_file({"thinker.lm_head.weight": torch.zeros(2, 2)}, tmp_path / "a.safetensors")
+
+    with pytest.raises(ValueError, match="other tensors"):
+        load_snapshot(tmp_path / "a.safetensors", student)
+
+
+def test_the_service_can_load_what_is_exported(tmp_path: Path, student: Student) -> None:
+    folder = export(tmp_path / "model", student, word_tokenizer(), {"NOTE.md": "hello"})
+
+    text, head = load_text_model(folder)
+    selector = AudioSelector(selector_config(student.geometry))
+    selector.load_state_dict(load_selector_state(folder) or {}, strict=True)
+    pairs = [
+        (load_audio_tower(folder), student.thinker.audio_tower),
+        (load_vision_tower(folder), student.thinker.visual),
+        (text, student.thinker.model),
+        (head, student.thinker.lm_head),
+        (selector, student.selector),
+    ]
+    for loaded, trained in pairs:
+        state = trained.state_dict()
+        for name, tensor in loaded.state_dict().items():
+            torch.testing.assert_close(tensor, state[name].half().float())
+    assert load_tokenizer(folder).encode("ring") == word_tokenizer().encode("ring")
+    assert (folder / "NOTE.md").read_text() == "hello"

@@ -1,0 +1,55 @@
+import itertools
+
+import torch
+
+from compressor.omni.chat import ChatLayout
+from compressor.omni.geometry import Geometry
+from compressor.training.schedule import FULL, Progress, Stage
+from compressor.training.selection import Budget, Rule
+from compressor.training.step import Weights
+from compressor.training.student import Student
+from compressor.training.trainer import Trainer, TrainerConfig
+
+SIFT = Budget(Rule.OMNISIFT, 0.23, 0.5)
+CONFIG = TrainerConfig(seed=1, batch_s=8, measure_every_s=1e9, measure_batches=1, cache_batches=2)
+READ = Stage("read", 1.0, 3e-3, (4,), (1.0,), (FULL,), Weights(perception=0.5, binding=0.5))
+SIFTED = Stage("sift", 1.0, 3e-3, (4,), (1.0,), (FULL, SIFT), Weights(event=0.5), True)
+
+
+def train(
+    layout: ChatLayout, geometry: Geometry, stage: Stage, steps: int
+) -> tuple[Trainer, list[dict[str, object]]]:
+    records: list[dict[str, object]] = []
+    clock = itertools.count().__next__
+    trainer = Trainer(Student(geometry, 3), layout, CONFIG, torch.device("cpu"))
+    trainer.train(stage, Progress(steps, None), clock, records.append)
+    return trainer, records
+
+
+def test_equal_seeds_train_to_equal_weights(layout: ChatLayout, geometry: Geometry) -> None:
+    one, two = (train(layout, geometry, READ, 3)[0].student.state_dict() for _ in range(2))
+
+    assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
+
+
+def test_frozen_towers_stay_and_the_rest_learns(layout: ChatLayout, geometry: Geometry) -> None:
+    start = Student(geometry, 3).state_dict()
+
+    trainer, records = train(layout, geometry, SIFTED, 4)
+
+    end = trainer.student.state_dict()
+    moved = {name for name, tensor in end.items() if not torch.equal(tensor, start[name])}
+    assert not any(".visual." in name or ".audio_tower." in name for name in moved)
+    assert any(".compressor." in name for name in moved)
+    assert any(".layers." in name for name in moved)
+    assert {record["rule"] for record in records} == {"full", "omnisift"}
+
+
+def test_the_loss_falls_within_two_hundred_steps(layout: ChatLayout, geometry: Geometry) -> None:
+    stage = Stage("read", 1.0, 5e-3, (4,), (1.0,), (FULL,), has_frozen_towers=True)
+
+    _, records = train(layout, geometry, stage, 200)
+
+    losses = [record["loss"] for record in records if "loss" in record]
+    assert len(losses) == 4
+    assert float(str(losses[-1])) < 0.6 * float(str(losses[0]))

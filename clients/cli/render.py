@@ -41,7 +41,7 @@ def event_line(event: Event, *, start_at_s: float) -> str:
     at = clock(max(0.0, event.at_s - start_at_s))
     if isinstance(event, ChunkEvent):
         span = f"{event.start_s:.1f}-{event.end_s:.1f} s"
-        gaps = "".join(f"  no {gap.modality} for {gap.duration_s:.1f} s" for gap in event.gaps)
+        gaps = "".join(f"  no {gap.modality} for {gap.duration_s:.2f} s" for gap in event.gaps)
         return (
             f"{at:>8}  {'chunk ' + str(event.index):<10} {span:>15}"
             f"  {tokens(event.tokens.video):>12}  {tokens(event.tokens.audio):>10}"

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import FastAPI
 from ray.serve.handle import DeploymentHandle
+from starlette.types import ASGIApp
 
 from service.api.app import ApiConfig, create_app
 from service.api.backend import ModelInfo
+from service.deployments.hangup import DisconnectOnCancel
 from service.deployments.remote import RemoteIngest, RemoteLLM, expositions
 from service.deployments.replica import Replica
 from service.errors import ServiceError
@@ -50,7 +51,7 @@ class ApiDeployment:
         self._settings = settings
         self._backend = RemoteBackend(settings, Replica(settings), handles)
 
-    def __serve_build_asgi_app__(self) -> FastAPI:
+    def __serve_build_asgi_app__(self) -> ASGIApp:
         limits = self._settings.api
         config = ApiConfig(
             default_profile=self._settings.profile,
@@ -61,4 +62,4 @@ class ApiDeployment:
             cors_origins=limits.cors_origins,
             ice_servers=limits.ice_servers,
         )
-        return create_app(self._backend, config)
+        return DisconnectOnCancel(create_app(self._backend, config))

@@ -59,7 +59,7 @@ def test_chunk_line_is_under_its_header() -> None:
 
     assert text == (
         "   01:05  chunk 12       24.0-26.0 s     256 -> 58    50 -> 25   27 %   1.31 s"
-        "  no audio for 0.5 s"
+        "  no audio for 0.50 s"
     )
     for name, end in (("stream", "24.0-26.0 s"), ("audio", "50 -> 25"), ("lag", "1.31 s")):
         header_end = render.WATCH_HEADER.index(name) + len(name)

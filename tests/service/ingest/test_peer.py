@@ -4,7 +4,7 @@ import gc
 import logging
 import weakref
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import av
 import numpy as np
@@ -58,6 +58,10 @@ async def connect(peer: Peer, publisher: Publisher) -> str:
     return answer
 
 
+def period_s(items: Sequence[Picture | Sound]) -> float:
+    return float(np.median(np.diff([item.at_s for item in items])))
+
+
 @pytest.mark.parametrize(
     ("codec", "tracks"),
     [
@@ -91,14 +95,12 @@ async def test_media_arrives_decoded(
         pixels = sink.pictures[4].convert()
         assert (pixels.shape, pixels.dtype) == ((96, 128, 3), np.uint8)
         assert pixels.std() < 8
-        assert np.diff([picture.at_s for picture in sink.pictures]) == pytest.approx(
-            1 / 15, abs=1e-4
-        )
+        assert period_s(sink.pictures) == pytest.approx(1 / 15, abs=1e-4)
     if Microphone in tracks:
         samples = torch.cat([sound.convert() for sound in sink.sounds])
         spectrum = torch.fft.rfft(samples[-6400:] * torch.hann_window(6400)).abs()
         assert int(spectrum.argmax()) * 16_000 / 6400 == pytest.approx(440, abs=3)
-        assert np.diff([sound.at_s for sound in sink.sounds]) == pytest.approx(0.02, abs=1e-4)
+        assert period_s(sink.sounds) == pytest.approx(0.02, abs=1e-4)
 
 
 async def test_nothing_is_sent_to_a_publisher_that_would_receive(peer: Peer) -> None:

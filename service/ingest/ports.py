@@ -38,7 +38,7 @@ def limit_udp_ports(loop: asyncio.AbstractEventLoop, ports: PortRange) -> None:
         raise OSError(f"no free UDP port in {low} to {high}")
 
     # asyncio has no hook for this
-    loop.create_datagram_endpoint = create_datagram_endpoint  # type: ignore[method-assign,assignment]
+    loop.create_datagram_endpoint = create_datagram_endpoint  # type: ignore[method-assign,assignment]  # patched
 
 
 __all__ = ["PortRange", "limit_udp_ports"]

@@ -66,15 +66,21 @@ class Registration:
         async with self._telling:
             if status is self._told:
                 return
-            store, clock = self._around.store, self._around.clock
-            await store.set_status(self._session_id, status)
-            self._told = status
-            await store.publish(Event(EVENTS[status], self._session_id, clock(), data))
+            if self._told is SessionStatus.CREATED and status is not SessionStatus.CONNECTING:
+                # the store was away meanwhile; a session never skips this step
+                await self._write(SessionStatus.CONNECTING, {})
+            await self._write(status, data)
 
     async def release(self) -> None:
         """Give the lease back, so that another replica need not wait for its end."""
         if self._lease is not None:
             await self._around.store.release(self._lease)
+
+    async def _write(self, status: SessionStatus, data: Mapping[str, Any]) -> None:
+        store, clock = self._around.store, self._around.clock
+        await store.set_status(self._session_id, status)
+        self._told = status
+        await store.publish(Event(EVENTS[status], self._session_id, clock(), data))
 
     async def _claim(self, steal_from: str | None) -> None:
         now_s = self._around.clock()

@@ -254,6 +254,10 @@ class IngestSession:
                 return
             except ServiceError as error:
                 logger.debug("status not told: %s", error, extra={"session_id": self.id})
+            except Exception:
+                logger.exception("care failed", extra={"session_id": self.id})
+                self._on_over(self, "internal_error")
+                return
 
     async def _tell(self) -> None:
         status = self._liveness.status(self._around.clock())

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from service.errors import SessionEnded, SessionNotFound
+from service.errors import SessionEnded, SessionNotFound, StoreUnavailable
 from service.ingest.config import IngestConfig
 from service.ingest.intake import Intake
 from service.ingest.queue import QueueConfig
@@ -123,6 +123,28 @@ async def test_frames_that_a_source_could_not_decode_are_counted(
     make_intake().discard("video")
 
     assert replica.frames("video", "undecodable") == 1
+
+
+async def test_media_waits_while_the_store_is_away(
+    make_intake: MakeIntake, replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = [StoreUnavailable("gone") for _ in range(5)]
+    start = replica.around.store.start
+
+    async def fail_first(session_id: SessionId, now_s: float) -> float:
+        if failures:
+            raise failures.pop()
+        return await start(session_id, now_s)
+
+    monkeypatch.setattr(replica.around.store, "start", fail_first)
+    intake = make_intake()
+    push(intake, 100.0, 102.2, fps=2)
+    intake.gone()
+
+    await run(intake)
+
+    assert intake.started_at_s == 100.0
+    assert replica.llm.indices == {SESSION: [0, 1]}
 
 
 async def test_without_media_there_is_nothing_to_finish(

@@ -86,6 +86,18 @@ async def test_a_status_is_told_once(registration: Registration, replica: Replic
     assert (live.type, live.data) == ("session.live", {"started_at_s": 5.0})
 
 
+@pytest.mark.parametrize("status", [SessionStatus.LIVE, SessionStatus.IDLE])
+async def test_a_step_that_could_not_be_told_is_made_up_for(
+    registration: Registration, replica: Replica, status: SessionStatus
+) -> None:
+    await registration.open(None)
+
+    await registration.tell(status, {})
+
+    assert (await replica.around.store.get(SESSION)).status is status
+    assert await replica.told() == ["connecting", status]
+
+
 async def test_what_does_not_exist_or_is_over_cannot_be_opened(replica: Replica) -> None:
     await replica.around.store.end(SESSION, "deleted", 0.0)
 

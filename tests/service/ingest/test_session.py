@@ -259,6 +259,25 @@ async def test_a_parked_session_is_idle_complete_and_free(calm: Harness) -> None
         await calm.session.feed(KINDS)
 
 
+@pytest.mark.parametrize("part", ["_registration.renew", "_intake.run"])
+async def test_a_bug_ends_the_session_rather_than_leave_it_untended(
+    harness: Harness,
+    part: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fail() -> None:
+        raise RuntimeError("a bug")
+
+    owner, name = part.split(".")
+    monkeypatch.setattr(getattr(harness.session, owner), name, fail)
+
+    await harness.session.feed(KINDS)
+
+    await eventually(lambda: "internal_error" in harness.over)
+    assert "a bug" in caplog.text
+
+
 async def test_closing_leaves_no_task_behind(calm: Harness) -> None:
     before = asyncio.all_tasks()
     feed = await calm.session.feed(KINDS)

@@ -4,8 +4,9 @@ Holds scripts, not media: the trainer renders them on its device. Knows nothing 
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -25,13 +26,15 @@ FRAMES_PER_S = 2
 TAIL_TOKENS = 20  # markers, question, turn, answer; shorter ones are padded
 AUDIO_TOKENS_PER_S = 25
 # kinds that are learned last are asked more often
-_WEIGHTS = {
-    Kind.ORDER: 2.0,
-    Kind.MADE_BY: 2.0,
-    Kind.MAKES: 2.0,
-    Kind.SEEN_DURING: 2.0,
-    Kind.WHICH_FIRST: 2.0,
-}
+TRAINING_WEIGHTS: Mapping[Kind, float] = MappingProxyType(
+    {
+        Kind.ORDER: 2.0,
+        Kind.MADE_BY: 2.0,
+        Kind.MAKES: 2.0,
+        Kind.SEEN_DURING: 2.0,
+        Kind.WHICH_FIRST: 2.0,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,15 +167,20 @@ def frame_times(duration_s: int, rng: Generator) -> NDArray[np.float64]:
     return (times + rng.uniform(0.0, 0.04)).clip(0.0, duration_s)
 
 
-def choose_questions(found: list[Question], number: int, rng: Generator) -> list[Question]:
-    """Draw questions: kinds by weight, all answers of a kind alike."""
+def choose_questions(
+    found: list[Question],
+    number: int,
+    rng: Generator,
+    weights: Mapping[Kind, float] = TRAINING_WEIGHTS,
+) -> list[Question]:
+    """Draw questions: kinds by weight (1 where none is given), all answers of a kind alike."""
     by_kind: dict[Kind, dict[str, list[Question]]] = defaultdict(lambda: defaultdict(list))
     for question in found:
         by_kind[question.kind][question.answer].append(question)
     kinds = sorted(by_kind)
-    weights = np.array([_WEIGHTS.get(kind, 1.0) for kind in kinds])
+    share = np.array([weights.get(kind, 1.0) for kind in kinds])
     chosen = []
-    for pick in rng.choice(len(kinds), size=number, p=weights / weights.sum()):
+    for pick in rng.choice(len(kinds), size=number, p=share / share.sum()):
         by_answer = by_kind[kinds[pick]]
         answers = list(by_answer)
         pool = by_answer[answers[rng.integers(len(answers))]]

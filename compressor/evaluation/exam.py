@@ -1,0 +1,122 @@
+"""Test papers: scenes, their tokens and questions about them.
+
+Encoded once, since no method changes what the towers see. Knows nothing about methods.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from compressor.omni.chat import ChatLayout
+from compressor.omni.positions import chunk_positions
+from compressor.tokens import TokenChunk
+from compressor.training.batches import (
+    BatchConfig,
+    choose_questions,
+    encode_turn,
+    make_batch,
+)
+from compressor.training.questions import Question, questions
+from compressor.training.scenes import Split
+from compressor.training.step import Studio
+from compressor.training.student import AUDIO_TOKENS, CHUNK_S, Student, Tokens
+from compressor.training.timeline import draw_scene
+from compressor.training.towers import GRID_TOKENS
+
+# clips per length, as shares of `num_clips`: long ones have the more to ask, but cost more
+LENGTHS_S = MappingProxyType({8: 0.3, 16: 0.3, 32: 0.25, 60: 0.15})
+
+
+_PAPER_S = 64  # seconds of clip encoded and answered at once
+
+
+@dataclass(frozen=True, slots=True)
+class ExamConfig:
+    """What is asked.
+
+    Attributes:
+        seed: Papers of different seeds share no scene.
+        num_clips: Scenes of all lengths together.
+        questions_per_clip: Drawn evenly from all kinds.
+        lengths_s: Even clip lengths with their shares.
+        split: Whose scenes.
+    """
+
+    seed: int
+    num_clips: int
+    questions_per_clip: int
+    lengths_s: Mapping[int, float] = field(default_factory=lambda: LENGTHS_S)
+    split: Split = Split.TEST
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """Clips of one length with their questions.
+
+    Attributes:
+        tokens: All tokens of the B clips.
+        asked: Q questions per clip.
+        tails: `[B, Q, L]` input ids.
+        targets: `[B, Q, L]`; see `Batch`.
+    """
+
+    tokens: Tokens
+    asked: tuple[tuple[Question, ...], ...]
+    tails: Tensor
+    targets: Tensor
+
+    @property
+    def num_chunks(self) -> int:
+        return self.tokens.video.shape[1]
+
+    def chunk(self, clip: int, number: int) -> TokenChunk:
+        """One chunk of one clip, as a stream brings it."""
+        sizes = [(GRID_TOKENS, GRID_TOKENS)] * CHUNK_S
+        start_s = float(CHUNK_S * number)
+        return TokenChunk(
+            self.tokens.video[clip, number],
+            self.tokens.audio[clip, number],
+            chunk_positions(start_s, sizes, AUDIO_TOKENS),
+            start_s,
+        )
+
+
+@torch.no_grad()
+def papers(config: ExamConfig, student: Student, layout: ChatLayout) -> Iterator[Paper]:
+    """Draw, render and encode the papers of one seed, a few clips of one length at a time."""
+    studio = Studio(torch.device("cpu"), config.seed)
+    rng = np.random.default_rng([config.seed, int(config.split)])
+    for length_s, share in config.lengths_s.items():
+        num_clips = max(1, round(share * config.num_clips))
+        per_paper = max(1, _PAPER_S // length_s)
+        for first in range(0, num_clips, per_paper):
+            numbers = range(first, min(first + per_paper, num_clips))
+            seeds = [config.seed * 1_000_000 + length_s * 1_000 + number for number in numbers]
+            yield _paper(config, length_s, seeds, (student, layout, studio, rng))
+
+
+def _paper(
+    config: ExamConfig,
+    length_s: int,
+    seeds: list[int],
+    tools: tuple[Student, ChatLayout, Studio, np.random.Generator],
+) -> Paper:
+    student, layout, studio, rng = tools
+    scenes = [draw_scene(config.split, seed, float(length_s)) for seed in seeds]
+    number = config.questions_per_clip
+    asked = [choose_questions(questions(scene), number, rng, weights={}) for scene in scenes]
+    encoded = [[encode_turn(layout, one.text, one.answer) for one in row] for row in asked]
+    batch = make_batch(scenes, layout, rng, BatchConfig((length_s,), (1.0,), length_s))
+    return Paper(
+        tokens=student.encode(*studio.shoot(batch)),
+        asked=tuple(map(tuple, asked)),
+        tails=torch.tensor([[ids for ids, _ in row] for row in encoded]),
+        targets=torch.tensor([[targets for _, targets in row] for row in encoded]),
+    )
+
+
+__all__ = ["LENGTHS_S", "ExamConfig", "Paper", "papers"]

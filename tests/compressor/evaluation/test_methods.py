@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from compressor.evaluation.exam import Paper
+from compressor.evaluation.methods import METHODS, RATIOS, Entry, build, entries
+from compressor.training.student import Student, selector_config
+
+
+def test_full_tokens_are_asked_once() -> None:
+    found = entries(("full", "random"), (0.5, 0.25))
+
+    assert found == [Entry("full", 1.0), Entry("random", 0.5), Entry("random", 0.25)]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_keeps_what_the_ratio_allows(
+    method: str, student: Student, paper: Paper
+) -> None:
+    config = selector_config(student.geometry)
+    entry = Entry(method, 1.0 if method == "full" else 0.25)
+    compressor = build(entry, student.selector, config.selector, config.hidden_size)
+
+    compressed, state = compressor.compress(paper.chunk(0, 0))
+    later, _ = compressor.compress(paper.chunk(0, 1), state)
+
+    budget = 178 if method == "full" else 55
+    for chunk in (compressed, later):
+        is_whole = len(chunk.kept) == budget
+        assert len(chunk.kept) <= budget
+        assert is_whole == (method != "omnisift_live")
+
+
+def test_the_trained_selector_is_used_unless_said_otherwise(student: Student) -> None:
+    config = selector_config(student.geometry)
+    trained, untrained = (
+        build(Entry(name, 0.25), student.selector, config.selector, config.hidden_size)
+        for name in ("omnisift", "omnisift_untrained")
+    )
+
+    ours, theirs = (
+        torch.cat([parameter.flatten() for parameter in method.parameters()])  # type: ignore[attr-defined]  # both are modules
+        for method in (trained, untrained)
+    )
+    assert not torch.equal(ours, theirs)
+
+
+def test_unknown_ratios_are_refused(student: Student) -> None:
+    config = selector_config(student.geometry)
+    with pytest.raises(ValueError, match=r"0.9 is none of"):
+        build(Entry("omnisift", 0.9), student.selector, config.selector, config.hidden_size)
+    assert 0.25 in RATIOS

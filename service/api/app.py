@@ -19,6 +19,7 @@ from service.api.questions import question_routes
 from service.api.sessions import history_routes, session_routes
 from service.api.watchers import Watchers
 from service.api.whip import endpoint_routes, resource_routes
+from service.clock import steady_clock
 
 EXPOSED_HEADERS = ["Location", "ETag", "Link", "Accept-Post", "Accept-Patch", "X-Session-Id"]
 
@@ -47,16 +48,20 @@ def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
     watchers = Watchers(
         backend.store, keep_alive_s=config.keep_alive_s, max_streams=config.max_event_streams
     )
-    app.include_router(session_routes(backend, default_profile=config.default_profile))
+    clock = steady_clock()
+    app.include_router(session_routes(backend, clock, default_profile=config.default_profile))
     app.include_router(history_routes(backend, watchers))
     app.include_router(
         endpoint_routes(
-            backend, default_profile=config.default_profile, ice_servers=config.ice_servers
+            backend,
+            clock,
+            default_profile=config.default_profile,
+            ice_servers=config.ice_servers,
         )
     )
     app.include_router(resource_routes(backend))
     app.include_router(question_routes(backend))
-    app.include_router(chat_routes(backend))
+    app.include_router(chat_routes(backend, clock))
     app.include_router(health_routes(backend))
     _add_page(app)
     app.add_middleware(BodyLimit, json_bytes=config.max_json_bytes, sdp_bytes=config.max_sdp_bytes)

@@ -1,6 +1,5 @@
 """OpenAI-compatible routes: chat completions on a live session, and the list of models."""
 
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,6 +10,7 @@ from starlette.responses import Response
 from service.api import asking, schemas, sse, views
 from service.api.backend import Backend, ModelInfo
 from service.api.errors import error_body
+from service.clock import Clock
 from service.errors import ServiceError
 from service.llm.engine import Finished, TokenDelta
 from service.sessions.record import Session
@@ -18,7 +18,7 @@ from service.sessions.record import Session
 FINISH_REASONS = {"stop": "stop", "length": "length", "cancelled": "stop"}
 
 
-def chat_routes(backend: Backend) -> APIRouter:
+def chat_routes(backend: Backend, clock: Clock) -> APIRouter:
     router = APIRouter(tags=["openai"])
 
     @router.post("/v1/chat/completions", responses={404: {"model": schemas.OpenAIErrorResponse}})
@@ -27,7 +27,7 @@ def chat_routes(backend: Backend) -> APIRouter:
         record = await asking.open_session(backend, body.session_id)
         question = asking.chat_question(asking.new_question_id("chatcmpl"), body)
         items = await asking.started(backend.llm.ask(record.id, question))
-        reply = _Reply(question.id, backend.model, record)
+        reply = _Reply(question.id, int(clock()), backend.model, record)
         if body.stream:
             with_usage = body.stream_options is not None and body.stream_options.include_usage
             events = _chunks(items, reply, request.url.path, with_usage=with_usage)
@@ -51,10 +51,10 @@ def chat_routes(backend: Backend) -> APIRouter:
 class _Reply:
     """One chat completion in OpenAI's shapes."""
 
-    def __init__(self, reply_id: str, model: ModelInfo, record: Session) -> None:
+    def __init__(self, reply_id: str, created_s: int, model: ModelInfo, record: Session) -> None:
         self._head = {
             "id": reply_id,
-            "created": int(time.time()),  # noqa: TID251 - the edge: a wall-clock stamp of the reply
+            "created": created_s,
             "model": model.name,
         }
         self._record = record

@@ -1,7 +1,6 @@
 """Routes of sessions: their records, events, timeline and turns."""
 
 import secrets
-import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from fastapi.responses import StreamingResponse
 from service.api import schemas, sse, views
 from service.api.backend import Backend
 from service.api.watchers import Watchers
+from service.clock import Clock
 from service.events import Event
 from service.sessions.record import SessionConfig, SessionId
 
@@ -23,7 +23,7 @@ def new_session_id() -> SessionId:
 
 
 async def create_session(
-    backend: Backend, request: schemas.CreateSession, default_profile: str
+    backend: Backend, request: schemas.CreateSession, default_profile: str, now_s: float
 ) -> schemas.Session:
     """Make a session's record and tell its feed."""
     config = SessionConfig(
@@ -33,13 +33,12 @@ async def create_session(
         instructions=request.instructions,
         metadata=request.metadata,
     )
-    now_s = time.time()  # noqa: TID251 - the edge: this is where a request meets the clock
     record = await backend.store.create(new_session_id(), config, now_s)
     await backend.store.publish(Event("session.created", record.id, now_s, {}))
     return views.session(record)
 
 
-def session_routes(backend: Backend, *, default_profile: str) -> APIRouter:
+def session_routes(backend: Backend, clock: Clock, *, default_profile: str) -> APIRouter:
     """Sessions themselves."""
     router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
@@ -48,7 +47,8 @@ def session_routes(backend: Backend, *, default_profile: str) -> APIRouter:
         response: Response, body: schemas.CreateSession | None = None
     ) -> schemas.Session:
         """Create a session; then publish to its `whip` link."""
-        session = await create_session(backend, body or schemas.CreateSession(), default_profile)
+        request = body or schemas.CreateSession()
+        session = await create_session(backend, request, default_profile, clock())
         response.headers["Location"] = session.links.self_
         return session
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from service.api import schemas
 from service.api.backend import Backend
 from service.api.sessions import create_session
+from service.clock import Clock
 from service.errors import ServiceError, SessionEnded
 from service.ingest import whip
 from service.ingest.whip import WhipAnswer
@@ -17,7 +18,7 @@ RESOURCE = "/v1/sessions/{session_id}/whip/{resource_id}"
 
 
 def endpoint_routes(
-    backend: Backend, *, default_profile: str, ice_servers: Sequence[str] = ()
+    backend: Backend, clock: Clock, *, default_profile: str, ice_servers: Sequence[str] = ()
 ) -> APIRouter:
     """The URLs that take offers; clients are told of `ice_servers` (STUN and TURN URLs)."""
     router = APIRouter(tags=["whip"])
@@ -27,7 +28,8 @@ def endpoint_routes(
     async def publish_new(request: Request) -> Response:
         """Create a session with the default profile and publish to it."""
         offer = await _body(request, whip.SDP_TYPE)
-        session = await create_session(backend, schemas.CreateSession(), default_profile)
+        defaults = schemas.CreateSession()
+        session = await create_session(backend, defaults, default_profile, clock())
         session_id = SessionId(session.id)
         try:
             answer = await backend.ingest.offer(session_id, offer)

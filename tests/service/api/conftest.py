@@ -72,7 +72,8 @@ class Streamer:
         await eventually(lambda: self._has(session_id, seconds // 2))
 
     async def _has(self, session_id: str, num_chunks: int) -> bool:
-        return (await self._client.get_session(session_id)).chunks >= num_chunks
+        session = await self._client.get_session(session_id)
+        return session.chunks >= num_chunks and session.status == "idle"
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@ IS_SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
   $$p -c '$(IS_SUPPORTED)' 2>/dev/null && command -v $$p && break; done)
 PY := .venv/bin/python
+# where torch's wheels come from; unset: the package index, whose build for Linux carries CUDA (GBs)
+TORCH_INDEX ?=
 export RAY_USAGE_STATS_ENABLED = 0
 export TOKENIZERS_PARALLELISM = false
 
@@ -16,7 +18,8 @@ help:            ## list the commands
 	  { echo "OmniSIFT Live needs Python 3.11 or 3.12. Install one, or: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@echo "setting up .venv (first time only, a few minutes)"
 	$(PYTHON) -m venv .venv
-	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt torch
+	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt \
+	  $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
 	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 

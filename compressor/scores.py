@@ -3,7 +3,8 @@
 Redundancy is a cosine similarity, -1 to 1, computed in the dtype of the embeddings and returned as
 float32. The published method ranks by it in that dtype, so a float32 computation would part with
 it on bfloat16 input; callers that want finer ranks pass float32 embeddings. Saliency is
-1 - redundancy, 0 to 2. No gradient passes.
+1 - redundancy, 0 to 2. No gradient passes. On a CPU the work is done in blocks of tokens; a token's
+redundancy does not depend on them.
 
 Source: OmniSIFT (arXiv 2602.04804), section 3; the measures are credited there to VidCom2 (spatial)
 and TimeChat-Online (temporal).
@@ -13,8 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+# of one operand: what a similarity writes in between then stays in a core's L2 cache
+BLOCK_BYTES = 512 * 1024
 
-@torch.no_grad()
+
 def spatial_redundancy(grid: Tensor) -> Tensor:
     """Compare each token with the mean of its grid.
 
@@ -24,11 +27,10 @@ def spatial_redundancy(grid: Tensor) -> Tensor:
     Returns:
         `[B, P]` float32; a zero vector is not redundant (0).
     """
-    mean = grid.mean(dim=-2, keepdim=True)
-    return functional.cosine_similarity(grid, mean, dim=-1).float()
+    grid = grid.detach()
+    return _similarity(grid, grid.mean(dim=-2, keepdim=True))
 
 
-@torch.no_grad()
 def temporal_redundancy(grid: Tensor, reference: Tensor) -> Tensor:
     """Compare each token with the one at the same place in another grid.
 
@@ -39,7 +41,19 @@ def temporal_redundancy(grid: Tensor, reference: Tensor) -> Tensor:
     Returns:
         `[B, P]` float32; a zero vector is not redundant (0).
     """
-    return functional.cosine_similarity(reference, grid, dim=-1).float()
+    return _similarity(reference.detach(), grid.detach())
 
 
-__all__ = ["spatial_redundancy", "temporal_redundancy"]
+def _similarity(tokens: Tensor, others: Tensor) -> Tensor:
+    """Compare `[B, P, D]` with `[B, P or 1, D]`: `[B, P]` float32."""
+    num_bytes = tokens.numel() * tokens.element_size()
+    if tokens.is_cuda or num_bytes <= BLOCK_BYTES:
+        return functional.cosine_similarity(tokens, others, dim=-1).float()
+    size = max(1, BLOCK_BYTES * tokens.shape[-2] // num_bytes)
+    blocks = zip(
+        tokens.split(size, dim=-2), others.expand_as(tokens).split(size, dim=-2), strict=True
+    )
+    return torch.cat([functional.cosine_similarity(*pair, dim=-1) for pair in blocks], -1).float()
+
+
+__all__ = ["BLOCK_BYTES", "spatial_redundancy", "temporal_redundancy"]

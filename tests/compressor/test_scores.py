@@ -3,8 +3,9 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from compressor.scores import spatial_redundancy, temporal_redundancy
+from compressor.scores import BLOCK_BYTES, spatial_redundancy, temporal_redundancy
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 
@@ -57,6 +58,19 @@ def test_each_grid_of_a_batch_scores_as_if_alone(dtype: torch.dtype) -> None:
         alone = slice(row, row + 1)
         assert torch.equal(spatial[alone], spatial_redundancy(first[alone]))
         assert torch.equal(temporal[alone], temporal_redundancy(second[alone], first[alone]))
+
+
+@DTYPES
+def test_grid_of_several_blocks_scores_as_in_one(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    first, second = torch.randn(2, 3, 150, 1024, generator=generator).to(dtype)
+    assert first.numel() * first.element_size() > BLOCK_BYTES
+
+    spatial, temporal = spatial_redundancy(first), temporal_redundancy(second, first)
+
+    mean = first.mean(dim=1, keepdim=True)
+    assert torch.equal(spatial, functional.cosine_similarity(first, mean, dim=-1).float())
+    assert torch.equal(temporal, functional.cosine_similarity(first, second, dim=-1).float())
 
 
 @DTYPES

@@ -1,6 +1,6 @@
 """Chunks of equal shapes as one batch: grouping, stacking, checks. Decides nothing about tokens."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -8,6 +8,9 @@ from torch import Tensor
 
 from compressor.tokens import TokenChunk, TokenCounts
 from compressor.video import StreamState
+
+# of embeddings stacked in host memory: beyond it, copying costs more than large products save
+HOST_BATCH_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,11 +104,25 @@ def check_width(place: int, chunk: TokenChunk, hidden_size: int) -> None:
 
 
 def group_by_kind(requests: Iterable[Request]) -> list[Batch]:
-    """Stack requests of one kind, kinds in order of appearance."""
+    """Stack requests of one kind, kinds in order of appearance.
+
+    In host memory a batch holds at most `HOST_BATCH_BYTES` of embeddings, or one chunk; on a device
+    all chunks of a kind are one batch.
+    """
     groups: dict[tuple[object, ...], list[Request]] = {}
     for request in requests:
         groups.setdefault(request.kind, []).append(request)
-    return [Batch.of(group) for group in groups.values()]
+    return [Batch.of(part) for group in groups.values() for part in _parts(group)]
+
+
+def _parts(group: Sequence[Request]) -> Iterator[Sequence[Request]]:
+    """Cut requests of one kind into what is stacked at once."""
+    chunk, size = group[0].chunk, len(group)
+    if chunk.audio.device.type == "cpu":
+        chunk_bytes = chunk.num_tokens * chunk.hidden_size * chunk.audio.element_size()
+        size = max(1, HOST_BATCH_BYTES // max(1, chunk_bytes))
+    for start in range(0, len(group), size):
+        yield group[start : start + size]
 
 
 def _stack(tensors: Sequence[Tensor]) -> Tensor:
@@ -125,4 +142,4 @@ def _refuse_non_finite(request: Request) -> None:
             )
 
 
-__all__ = ["Batch", "Request", "check_width", "group_by_kind"]
+__all__ = ["HOST_BATCH_BYTES", "Batch", "Request", "check_width", "group_by_kind"]

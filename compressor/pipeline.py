@@ -87,7 +87,8 @@ class TokenCompressor(nn.Module):
     ) -> list[Compressed]:
         """Compress chunks of different streams, those of equal shapes in one go.
 
-        Equal to a loop over `compress`. The results of equal shapes are views of common memory.
+        Equal to a loop over `compress`. The results of equal shapes are views of common memory. In
+        host memory large groups are cut (`compressor.batch.HOST_BATCH_BYTES`).
         The host waits for the device once per group of equal shapes for each of: the finite check,
         positions that live on the device, and the counts of a live profile. With none of these, as
         with a paper profile, CPU positions and no check, it does not wait.

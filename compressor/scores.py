@@ -10,6 +10,8 @@ Source: OmniSIFT (arXiv 2602.04804), section 3; the measures are credited there 
 and TimeChat-Online (temporal).
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -47,13 +49,16 @@ def temporal_redundancy(grid: Tensor, reference: Tensor) -> Tensor:
 def _similarity(tokens: Tensor, others: Tensor) -> Tensor:
     """Compare `[B, P, D]` with `[B, P or 1, D]`: `[B, P]` float32."""
     num_bytes = tokens.numel() * tokens.element_size()
-    if tokens.is_cuda or num_bytes <= BLOCK_BYTES:
+    num_blocks = 1 if tokens.is_cuda else math.ceil(num_bytes / BLOCK_BYTES)
+    if num_blocks == 1:
         return functional.cosine_similarity(tokens, others, dim=-1).float()
-    size = max(1, BLOCK_BYTES * tokens.shape[-2] // num_bytes)
     blocks = zip(
-        tokens.split(size, dim=-2), others.expand_as(tokens).split(size, dim=-2), strict=True
+        tokens.tensor_split(num_blocks, dim=-2),
+        others.expand_as(tokens).tensor_split(num_blocks, dim=-2),
+        strict=True,
     )
-    return torch.cat([functional.cosine_similarity(*pair, dim=-1) for pair in blocks], -1).float()
+    values = [functional.cosine_similarity(block, other, dim=-1) for block, other in blocks]
+    return torch.cat(values, dim=-1).float()
 
 
 __all__ = ["BLOCK_BYTES", "spatial_redundancy", "temporal_redundancy"]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from compressor.batch import Batch, Request, check_width, group_by_kind
+from compressor.batch import HOST_BATCH_BYTES, Batch, Request, check_width, group_by_kind
 from compressor.tokens import TokenChunk
 from compressor.video import StreamState
 from tests.tensors import make_token_chunk
@@ -58,6 +58,25 @@ def test_requests_are_grouped_by_what_prevents_stacking() -> None:
 
     places = [[request.place for request in batch.requests] for batch in batches]
     assert places == [[0, 3], [1], [2], [4], [5], [6]]
+
+
+def test_host_batch_is_cut_to_what_pays_to_stack() -> None:
+    chunk = make_token_chunk(grid_sizes=(12, 12), num_audio=10, hidden_size=16384)
+    num_chunks = HOST_BATCH_BYTES // (34 * 16384 * 4) + 2
+
+    batches = group_by_kind([make_request(chunk, place) for place in range(num_chunks)])
+
+    places = [[request.place for request in batch.requests] for batch in batches]
+    assert places == [list(range(num_chunks - 2)), [num_chunks - 2, num_chunks - 1]]
+
+
+def test_chunk_above_the_host_limit_goes_alone() -> None:
+    chunk = make_token_chunk(grid_sizes=(300, 300), hidden_size=4096)
+    assert chunk.num_tokens * 4096 * 4 > HOST_BATCH_BYTES
+
+    batches = group_by_kind([make_request(chunk, place) for place in range(2)])
+
+    assert [len(batch.requests) for batch in batches] == [1, 1]
 
 
 def test_next_position_follows_the_highest_id_of_any_axis() -> None:

@@ -98,14 +98,14 @@ class Report:
         return "\n".join(["", *self._stage_rows(), "", *self._token_rows(), "", *self._answers()])
 
     def _stage_rows(self) -> list[str]:
-        rows = [f"{'where the time goes, per 2 s chunk':<58}{'median':>10}{'worst':>10}"]
+        rows = [f"{'where the time goes, per 2 s chunk':<62}{'median':>10}{'worst':>10}"]
         for stage, what in STAGES.items():
             times_s = [c.stages_s[stage] for c in self.chunks if stage in c.stages_s]
-            rows.append(f"  {stage:<10}{what:<46}{_ms(times_s)}")
+            rows.append(f"  {stage:<10}{what:<50}{_ms(times_s)}")
         lag = "  lag       end of the chunk's media to its tokens in context"
-        rows.append(f"{lag:<58}{_ms([c.lag_s for c in self.chunks])}")
+        rows.append(f"{lag:<62}{_ms([c.lag_s for c in self.chunks])}")
         ttft = "  TTFT      question received to first token of the answer"
-        rows.append(f"{ttft:<58}{_ms([a.ttft_s for a in self.asked])}")
+        rows.append(f"{ttft:<62}{_ms([a.ttft_s for a in self.asked])}")
         return rows
 
     def _token_rows(self) -> list[str]:

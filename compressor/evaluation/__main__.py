@@ -48,10 +48,10 @@ def _compare(arguments: argparse.Namespace) -> list[Row]:
     rows = entries(tuple(arguments.methods), tuple(arguments.ratios))
     config = selector_config(student.geometry)
     sizes, hidden_size = config.selector, config.hidden_size
-    compressors = [build(row, student.selector, sizes, hidden_size) for row in rows]
     marks: dict[Entry, dict[int, list[Mark]]] = defaultdict(lambda: defaultdict(list))
     tokens: dict[Entry, list[int]] = defaultdict(lambda: [0, 0])
     for seed in range(arguments.seeds):
+        compressors = [build(row, student.selector, sizes, hidden_size, seed) for row in rows]
         exam = ExamConfig(
             seed, arguments.clips, arguments.questions, split=Split[arguments.split.upper()]
         )

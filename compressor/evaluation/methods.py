@@ -4,8 +4,9 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from compressor.audio import AudioSelector
+from compressor.baselines.random_drop import RandomDrop
 from compressor.baselines.registry import BASELINE_NAMES, build_baseline
-from compressor.config import CompressorConfig, CrossChunkConfig, SelectorConfig
+from compressor.config import CompressorConfig, SelectorConfig
 from compressor.pipeline import Compressor, TokenCompressor
 
 # overall keep ratio: (video, audio); 0.35 and 0.25 as published (arXiv 2602.04804, Table 6)
@@ -53,7 +54,7 @@ def build(
     selector: AudioSelector,
     sizes: SelectorConfig,
     hidden_size: int,
-    rules: CrossChunkConfig | None = None,
+    seed: int = 0,
 ) -> Compressor:
     """Build the method of a row.
 
@@ -62,7 +63,7 @@ def build(
         selector: The trained audio selector.
         sizes: Its sizes.
         hidden_size: D.
-        rules: Cross-chunk rules of `omnisift_live`; the profile's own by default.
+        seed: Of what is random: the weights of the untrained selector, and what random drop drops.
 
     Raises:
         ValueError: On an unknown method or ratio.
@@ -75,11 +76,14 @@ def build(
     if entry.method == "omnisift":
         return TokenCompressor(config, selector)
     if entry.method == "omnisift_untrained":
-        return TokenCompressor(config)
+        # seed 0 is what the trained selector started from
+        return TokenCompressor(replace(config, selector=replace(sizes, seed=1 + seed)))
     if entry.method == "omnisift_live":
         live = CompressorConfig.from_profile("live", hidden_size=hidden_size).cross_chunk
-        return TokenCompressor(replace(config, cross_chunk=rules or live), selector)
-    return build_baseline("random" if entry.has_random_weights else entry.method, config)
+        return TokenCompressor(replace(config, cross_chunk=live), selector)
+    if entry.method in ("random", RANDOM_TRAINED):
+        return RandomDrop(config, seed)
+    return build_baseline(entry.method, config)
 
 
 __all__ = ["FULL", "METHODS", "RANDOM_TRAINED", "RATIOS", "Entry", "build", "entries"]

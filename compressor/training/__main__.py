@@ -44,6 +44,8 @@ def main() -> None:
     """Train, write a snapshot after every stage and the checkpoint at the end."""
     arguments = _arguments()
     torch.set_float32_matmul_precision("high")
+    # cuDNN plans anew for every length, and the live profile makes ever new ones
+    torch.backends.cuda.enable_cudnn_sdp(False)
     device = torch.device(arguments.device)
     if device.type == "cpu":
         torch.set_num_threads(arguments.threads)

@@ -93,19 +93,26 @@ _LENGTHS = (4, 6, 8, 12, 16, 24, 32, 60)
 _LENGTH_WEIGHTS = (1.0, 1.0, 1.5, 2.0, 2.0, 2.0, 2.0, 1.0)
 _SEE = Weights(perception=1.0)
 _READ = Weights(perception=0.5, binding=0.5)
+_LOOK = Weights(perception=1.0, binding=0.5)
 _BIND = Weights(binding=0.5)
 _SIFT = Weights(binding=0.2, event=0.5)
 
+_NAMELESS = 0.2
+
 FROM_SCRATCH = (
-    Stage("perception", 0.05, 2e-3, (4,), (1.0,), (), _SEE, warmup=0.1),
-    Stage("short", 0.30, 2e-3, (4, 6, 8), (1.0, 1.0, 1.0), (FULL,), _READ),
-    Stage("all", 0.65, 1.5e-3, _LENGTHS, _LENGTH_WEIGHTS, (FULL,), _READ),
+    Stage("perception", 0.05, 2e-3, (4,), (1.0,), (), _SEE, nameless_share=0.4, warmup=0.1),
+    Stage("short", 0.35, 2e-3, (4, 6, 8), (1.0,) * 3, (FULL,), _READ, nameless_share=_NAMELESS),
+    Stage("all", 0.6, 1.5e-3, _LENGTHS, _LENGTH_WEIGHTS, (FULL,), _READ, nameless_share=_NAMELESS),
 )
-FROZEN = (Stage("frozen", 1.0, 1.5e-3, _LENGTHS, _LENGTH_WEIGHTS, (FULL,), _BIND, True),)
-SIFTED = (Stage("sifted", 1.0, 8e-4, _LENGTHS, _LENGTH_WEIGHTS, MIXED, _SIFT, True),)
-RANDOM_TRAINED = (Stage("random", 1.0, 8e-4, _LENGTHS, _LENGTH_WEIGHTS, MIXED_RANDOM, _SIFT, True),)
+COLOURS = (Stage("colours", 1.0, 8e-4, (4, 6, 8), (1.0,) * 3, (FULL,), _LOOK, nameless_share=0.4),)
+FROZEN = (Stage("frozen", 1.0, 1.5e-3, _LENGTHS, _LENGTH_WEIGHTS, (FULL,), _BIND, True, _NAMELESS),)
+SIFTED = (Stage("sifted", 1.0, 8e-4, _LENGTHS, _LENGTH_WEIGHTS, MIXED, _SIFT, True, _NAMELESS),)
+RANDOM_TRAINED = (
+    Stage("random", 1.0, 8e-4, _LENGTHS, _LENGTH_WEIGHTS, MIXED_RANDOM, _SIFT, True, _NAMELESS),
+)
 PLANS = {
     "scratch": FROM_SCRATCH,
+    "colours": COLOURS,
     "frozen": FROZEN,
     "sifted": SIFTED,
     "random": RANDOM_TRAINED,

@@ -44,6 +44,20 @@ def test_the_trained_selector_is_used_unless_said_otherwise(student: Student) ->
     assert not torch.equal(ours, theirs)
 
 
+@pytest.mark.parametrize("method", ["omnisift_untrained", "random", "random_trained"])
+def test_what_is_random_follows_the_seed(method: str, student: Student, paper: Paper) -> None:
+    config = selector_config(student.geometry)
+    one, two, again = (
+        build(Entry(method, 0.25), student.selector, config.selector, config.hidden_size, seed)
+        .compress(paper.chunk(0, 1))[0]
+        .kept.tolist()
+        for seed in (0, 1, 0)
+    )
+
+    assert one == again
+    assert one != two
+
+
 def test_unknown_ratios_are_refused(student: Student) -> None:
     config = selector_config(student.geometry)
     with pytest.raises(ValueError, match=r"0.9 is none of"):

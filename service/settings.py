@@ -5,7 +5,6 @@ docs/settings.md lists them all, and a test keeps it complete.
 """
 
 import os
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
@@ -13,8 +12,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from compressor.weights import EMBEDDED_MODEL
+
 ProfileName = Literal["live", "paper-35", "paper-25", "speech", "full"]
-EMBEDDED_MODEL = str(files("compressor") / "weights" / "omnisift-tiny")
 DtypeName = Literal["float32", "bfloat16", "float16"]
 
 
@@ -107,7 +107,8 @@ class Settings(BaseSettings):
         None, description="Redis >= 6.2; unset: the service starts a server of its own on loopback"
     )
     model: str = Field(
-        EMBEDDED_MODEL, description="checkpoint folder or hub id, in the layout of Qwen2.5-Omni"
+        str(EMBEDDED_MODEL),
+        description="checkpoint folder or hub id, in the layout of Qwen2.5-Omni",
     )
     dtype: DtypeName = Field("float32", description="of the weights and the KV cache")
     device: str = Field("cpu", description="torch device of encoder, compressor and LLM")

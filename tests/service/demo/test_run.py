@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from compressor.weights import EMBEDDED_MODEL
 from service.api.app import ApiConfig, create_app
 from service.demo.clip import make_clip
 from service.demo.run import stream_and_ask
-from service.settings import EMBEDDED_MODEL
 from tests.local import local_backend, served
 
 
@@ -18,7 +18,7 @@ async def test_embedded_model_answers_every_question_of_the_demo_right(
     said: list[str] = []
     clip = make_clip(tmp_path / "clip.mp4")
     async with (
-        local_backend(redis_url, Path(EMBEDDED_MODEL)) as backend,
+        local_backend(redis_url, EMBEDDED_MODEL) as backend,
         served(create_app(backend, ApiConfig())) as url,
     ):
         report = await stream_and_ask(url, clip, said.append)

@@ -5,6 +5,7 @@ Source: OmniSIFT (arXiv 2602.04804), section 3; layers and their names as in the
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from compressor.config import CompressorConfig
 
@@ -52,9 +53,21 @@ class AudioSelector(nn.Module):
         dtype = self.v_proj.weight.dtype
         guide = self.v_norm(self.v_proj(video.to(dtype)))
         asked = self.a_norm(self.a_proj(audio.to(dtype)))
-        answer, _ = self.cross_attn(asked, guide, guide)
+        answer = self._attend(asked, guide)
         scores: Tensor = self.score_head(self.post_attn_norm(answer + asked))
         return scores.squeeze(-1).sigmoid()
+
+    def _attend(self, asked: Tensor, guide: Tensor) -> Tensor:
+        """Compute `cross_attn`, less the mean attention that its own `forward` returns."""
+        layer, width = self.cross_attn, asked.shape[-1]
+        weight, bias = layer.in_proj_weight, layer.in_proj_bias
+        query = functional.linear(asked, weight[:width], bias[:width]) * layer.head_dim**-0.5
+        key, value = functional.linear(guide, weight[width:], bias[width:]).chunk(2, dim=-1)
+        heads = (len(asked), -1, layer.num_heads, layer.head_dim)
+        query, key, value = (part.reshape(heads).transpose(1, 2) for part in (query, key, value))
+        share = (query @ key.transpose(-1, -2)).softmax(dim=-1)
+        answer: Tensor = layer.out_proj((share @ value).transpose(1, 2).flatten(2))
+        return answer
 
 
 __all__ = ["AudioSelector"]

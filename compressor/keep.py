@@ -47,6 +47,8 @@ def rank(scores: Tensor) -> Tensor:
 
 def take(tokens: Tensor, index: Tensor) -> Tensor:
     """Gather tokens of each row: `[B, N, ...]` by `[B, K]` to a copy `[B, K, ...]`."""
+    if len(tokens) == 1:
+        return tokens.index_select(1, index[0])
     rows = torch.arange(len(tokens), device=tokens.device).unsqueeze(1)
     return tokens[rows, index]
 

@@ -118,8 +118,7 @@ class VideoPruner:
 
     def prune(self, grids: Sequence[Tensor], reference: Tensor | None) -> PrunedVideo:
         """See `Pruner`."""
-        choices = [self._choose(grids, number) for number in range(len(grids))]
-        embeddings, index, scores = join(grids, choices)
+        embeddings, index, scores = join(grids, self._choose(grids))
         num_chunks, num_tokens = index.shape
         return PrunedVideo(
             embeddings,
@@ -134,17 +133,19 @@ class VideoPruner:
         """See `Pruner`; nothing is remembered."""
         return StreamState()
 
-    def _choose(self, grids: Sequence[Tensor], number: int) -> "Choice":
+    def _choose(self, grids: Sequence[Tensor]) -> "list[Choice]":
+        judged = [self._judge(grids, number) for number in range(len(grids))]
+        if len({grid.shape for grid in grids}) == 1:
+            return _lowest([redundancy for redundancy, _ in judged], judged[0][1])
+        return [choice for one, num_keep in judged for choice in _lowest([one], num_keep)]
+
+    def _judge(self, grids: Sequence[Tensor], number: int) -> tuple[Tensor, int]:
+        """Give a grid's redundancy `[B, P]` and the number of its tokens to keep."""
         grid, is_second = grids[number], number % 2 == 1
         num_keep = num_kept(grid.shape[1], self._keep_ratio)
         if is_second and grid.shape == grids[number - 1].shape:
-            redundancy = temporal_redundancy(grid, grids[number - 1])
-        else:
-            redundancy = spatial_redundancy(grid)
-            num_keep = grid.shape[1] if is_second else num_keep
-        # ranked by the similarity itself: 1 - similarity would round some of its ranks away
-        index = keep_top(-redundancy, num_keep)
-        return Choice(index, 1 - take(redundancy, index))
+            return temporal_redundancy(grid, grids[number - 1]), num_keep
+        return spatial_redundancy(grid), grid.shape[1] if is_second else num_keep
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,6 +154,16 @@ class Choice:
 
     index: Tensor
     saliency: Tensor
+
+
+def _lowest(redundancy: Sequence[Tensor], num_keep: int) -> list[Choice]:
+    """Choose the least redundant tokens of each of T grids of equal size, `[B, P]` each."""
+    together = torch.cat(tuple(redundancy))
+    # ranked by the similarity itself: 1 - similarity would round some of its ranks away
+    index = keep_top(-together, num_keep)
+    saliency = 1 - take(together, index)
+    parts = (part.chunk(len(redundancy)) for part in (index, saliency))
+    return [Choice(*part) for part in zip(*parts, strict=True)]
 
 
 def join(grids: Sequence[Tensor], choices: Sequence[Choice]) -> tuple[Tensor, Tensor, Tensor]:

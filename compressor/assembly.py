@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from compressor.batch import Batch
-from compressor.tokens import CompressedChunk, Modality, TokenCounts
+from compressor.tokens import CompressedChunk, TokenCounts
 from compressor.video import PrunedVideo
 
 
@@ -45,7 +45,7 @@ def assemble(batch: Batch, video: PrunedVideo, audio: SelectedAudio) -> list[Com
     return [
         CompressedChunk(
             embeddings=embeddings,
-            positions=positions.T.contiguous(),
+            positions=positions,
             modality=modality,
             scores=scores,
             kept=kept,
@@ -61,27 +61,26 @@ def assemble(batch: Batch, video: PrunedVideo, audio: SelectedAudio) -> list[Com
 def _split(
     batch: Batch, video: PrunedVideo, audio: SelectedAudio
 ) -> tuple[tuple[Tensor, ...], ...]:
-    """Give embeddings, positions `[K, 3]`, modality, scores, kept: each as B tensors."""
+    """Give embeddings, positions, modality, scores, kept: each as B tensors."""
     kept = torch.cat([video.index, audio.index + batch.counts.video], dim=1)
-    positions = batch.positions.to(kept.device, non_blocking=True).transpose(1, 2)
+    positions = batch.positions.to(kept.device, non_blocking=True)
+    positions = positions.gather(2, kept.unsqueeze(1).expand(-1, 3, -1))
+    # NOTE: a bool as the value of a `Modality`, for which the order of its members counts
+    is_audio = kept >= batch.counts.video
     tokens = (
         torch.cat([video.embeddings, audio.embeddings], dim=1),
-        positions.gather(1, kept.unsqueeze(2).expand(-1, -1, 3)),
-        torch.cat(
-            [
-                torch.full_like(video.index, Modality.VIDEO, dtype=torch.uint8),
-                torch.full_like(audio.index, Modality.AUDIO, dtype=torch.uint8),
-            ],
-            dim=1,
-        ),
+        is_audio.to(torch.uint8),
         torch.cat([video.scores, audio.scores], dim=1),
         kept,
     )
     if video.is_kept is None:
-        return tuple(tensor.unbind(0) for tensor in tokens)
+        embeddings, *others = (tensor.unbind(0) for tensor in tokens)
+        return embeddings, positions.unbind(0), *others
     is_kept = torch.cat([video.is_kept, torch.ones_like(audio.index, dtype=torch.bool)], dim=1)
     counts = [num_video + audio.index.shape[1] for num_video in video.num_kept]
-    return tuple(tensor[is_kept].split_with_sizes(counts) for tensor in tokens)
+    embeddings, *others = (tensor[is_kept].split_with_sizes(counts) for tensor in tokens)
+    columns = positions.transpose(1, 2)[is_kept].split_with_sizes(counts)
+    return embeddings, tuple(part.T.contiguous() for part in columns), *others
 
 
 __all__ = ["SelectedAudio", "assemble"]

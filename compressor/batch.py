@@ -25,8 +25,8 @@ class Request:
     @property
     def kind(self) -> tuple[object, ...]:
         """What requests must have in common to be stacked."""
-        chunk = self.chunk
-        shapes = tuple(grid.shape for grid in chunk.grids)
+        chunk, video = self.chunk, self.chunk.video
+        shapes = tuple(grid.shape for grid in video) if isinstance(video, tuple) else video.shape
         kind = (shapes, chunk.audio.shape, chunk.audio.dtype, chunk.audio.device)
         return (*kind, chunk.positions.device, self.reference is None)
 
@@ -65,7 +65,7 @@ class Batch:
     @property
     def counts(self) -> TokenCounts:
         """Tokens of each of the chunks."""
-        return self.requests[0].chunk.counts
+        return TokenCounts(sum(grid.shape[1] for grid in self.grids), self.audio.shape[1])
 
     def next_positions(self) -> list[int]:
         """1 + the highest id of each chunk, 0 for an empty one; waits if they are on a device."""

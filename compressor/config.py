@@ -83,9 +83,10 @@ class CompressorConfig:
         cross_chunk: Rules for comparing with the previous chunk; None: each chunk by itself, the
             published method.
         selector: Size of the audio selector.
-        is_checked_finite: Whether NaN and infinity are refused. The check reads every embedding
-            once; on CUDA it also waits for the device, once per group of equal shapes, however
-            many chunks. False skips it: which tokens are kept is then undefined on such input.
+        is_checked_finite: Whether NaN and infinity are refused. The scores show them, so the check
+            costs no pass over the embeddings; on CUDA it waits for the device, once per group of
+            equal shapes, however many chunks. False skips it: which tokens are kept is then
+            undefined on such input.
     """
 
     hidden_size: int

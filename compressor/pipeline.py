@@ -3,6 +3,7 @@
 Knows nothing about encoders, sessions or the LLM behind it.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -109,8 +110,6 @@ class TokenCompressor(nn.Module):
         ]
         results: dict[int, Compressed] = {}
         for batch in group_by_kind(requests):
-            if self.config.is_checked_finite:
-                batch.check_finite()
             done = self._compress_alike(batch)
             results.update(zip((one.place for one in batch.requests), done, strict=True))
         return [results[place] for place in range(len(requests))]
@@ -125,6 +124,8 @@ class TokenCompressor(nn.Module):
         else:
             video = PrunedVideo.empty(batch.audio)
         audio = self._select_audio(video.embeddings, batch.audio)
+        if self.config.is_checked_finite and not _is_surely_finite(video, audio):
+            batch.check_finite()
         states = [
             self._pruner.advance(one.chunk, one.state, is_fresh=is_fresh)
             for one, is_fresh in zip(batch.requests, video.is_fresh, strict=True)
@@ -142,6 +143,17 @@ class TokenCompressor(nn.Module):
         if self.training:
             embeddings = straight_through(embeddings, scores)
         return SelectedAudio(embeddings, index, scores)
+
+
+@torch.no_grad()
+def _is_surely_finite(video: PrunedVideo, audio: SelectedAudio) -> bool:
+    """Say whether the scores vouch for all embeddings behind them; waits for the device.
+
+    The score of a value that is not finite is NaN, and NaN ranks first: it is among the scores of
+    what is kept. Audio that no video guides has no scores of its own.
+    """
+    has_video = video.scores.shape[1] > 0
+    return has_video and math.isfinite(video.scores.sum() + audio.scores.sum())
 
 
 __all__ = ["Compressor", "StreamState", "TokenCompressor"]

@@ -264,6 +264,26 @@ def test_nan_is_refused_and_named_unless_unchecked() -> None:
     assert unchecked.compress(chunk)[0].counts_kept == TokenCounts(6, 5)
 
 
+@PROFILES
+@DTYPES
+@pytest.mark.parametrize("grid_sizes", [(12, 12), (12, 9), (12,), ()], ids=str)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_one_bad_value_is_found_wherever_it_is(
+    value: float, grid_sizes: tuple[int, ...], dtype: torch.dtype, profile: str
+) -> None:
+    compressor = make_compressor(profile)
+    first = make_token_chunk(0, grid_sizes=grid_sizes, dtype=dtype)
+    _, state = compressor.compress(first)
+    num_parts = len(first.grids) + 1
+
+    for seed in range(12):
+        chunk = make_token_chunk(seed // 6, grid_sizes=grid_sizes, dtype=dtype, start_s=2.0)
+        part = [*chunk.grids, chunk.audio][seed % num_parts]
+        part[seed % len(part), 2 * seed] = value
+        with pytest.raises(ValueError, match="chunk 1: .* has 1 values that are NaN or infinite"):
+            compressor.compress_batch([first, chunk], [None, state])
+
+
 def test_same_configuration_gives_the_same_selector() -> None:
     one, other = make_compressor(), make_compressor()
 

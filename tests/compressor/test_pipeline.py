@@ -280,7 +280,7 @@ def test_one_bad_value_is_found_wherever_it_is(
         chunk = make_token_chunk(seed // 6, grid_sizes=grid_sizes, dtype=dtype, start_s=2.0)
         part = [*chunk.grids, chunk.audio][seed % num_parts]
         part[seed % len(part), 2 * seed] = value
-        with pytest.raises(ValueError, match="chunk 1: .* has 1 values that are NaN or infinite"):
+        with pytest.raises(ValueError, match=r"chunk 1: .* has 1 values that are NaN or infinite"):
             compressor.compress_batch([first, chunk], [None, state])
 
 

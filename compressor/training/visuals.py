@@ -27,7 +27,7 @@ COLOUR_RGB = {
     "cyan": (60, 210, 220),
 }
 _RGB = np.array([COLOUR_RGB[name] for name in COLOURS], dtype=np.float32)
-_NAMELESS_DISTANCE = 75.0  # in RGB, from the nearest colour that has a name
+_NAMELESS_DISTANCE = 45.0  # in RGB, from the nearest named colour, whose shades reach 31
 _STAMP_PX = 34  # side of the window that one thing is drawn into
 
 

@@ -1,3 +1,5 @@
+from collections.abc import Iterator
+
 import pytest
 import torch
 
@@ -7,6 +9,15 @@ from compressor.training.batches import Batch, BatchConfig, BatchStream
 from compressor.training.step import Studio
 from compressor.training.student import Student
 from compressor.training.tokenizer import vocab_size, word_tokenizer
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Keep small tensors on one thread: handing them out costs more than it gains."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from benchmarks.hardware import Hardware
 from benchmarks.plain_loop import PlainLoop
 from benchmarks.timing import Repeats, time_in_turn
 from benchmarks.workload import Workload, in_dtype
@@ -25,7 +24,6 @@ class Row:
         loop_ms: Plain loop.
         compressor_ms: `TokenCompressor.compress_batch` as configured by default.
         unchecked_ms: The same without the search for NaN, which the loop does not do either.
-        floor_ms: No implementation is faster.
         speedup: Loop over compressor, median of rounds in turn.
     """
 
@@ -34,7 +32,6 @@ class Row:
     loop_ms: float
     compressor_ms: float
     unchecked_ms: float
-    floor_ms: float
     speedup: float
 
 
@@ -101,7 +98,7 @@ class Contenders:
         on_device = tuple(replace(chunk, positions=one.positions) for chunk, one in pairs)
         return replace(self, chunks=chunks, loop_chunks=on_device)
 
-    def measure(self, batch: int, hardware: Hardware, repeats: Repeats, min_chunks: int) -> Row:
+    def measure(self, batch: int, repeats: Repeats, min_chunks: int) -> Row:
         """Time `batch` chunks at once; a round takes in at least `min_chunks`."""
         num_chunks = max(batch, min(min_chunks, len(self.chunks)))
         timings = time_in_turn(
@@ -122,7 +119,6 @@ class Contenders:
             per_chunk_ms["loop"],
             per_chunk_ms["compressor"],
             per_chunk_ms["unchecked"],
-            1e3 * self.workload.work.floor_s(hardware),
             timings["compressor"].speedup_over(timings["loop"]),
         )
 

@@ -137,7 +137,10 @@ class Metrics:
 
     def _add_engine(self, registry: CollectorRegistry) -> None:
         self.kv_pages = Gauge(
-            "omnisift_kv_pages", "Pages of the KV cache.", ["state"], registry=registry
+            "omnisift_kv_pages",
+            "Pages of the KV cache by state: used and free add up to the total.",
+            ["state"],
+            registry=registry,
         )
         self.engine_steps_total = Counter(
             "omnisift_engine_steps_total", "Forward passes of the LLM engine.", registry=registry

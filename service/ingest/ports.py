@@ -37,8 +37,7 @@ def limit_udp_ports(loop: asyncio.AbstractEventLoop, ports: PortRange) -> None:
                 continue  # taken by another peer, or another program
         raise OSError(f"no free UDP port in {low} to {high}")
 
-    # asyncio has no hook for this
-    loop.create_datagram_endpoint = create_datagram_endpoint  # type: ignore[method-assign,assignment]  # patched
+    loop.create_datagram_endpoint = create_datagram_endpoint  # type: ignore[method-assign,assignment]  # no hook
 
 
 __all__ = ["PortRange", "limit_udp_ports"]

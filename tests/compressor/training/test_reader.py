@@ -4,7 +4,7 @@ from torch import Tensor
 from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import Qwen2_5OmniThinkerTextModel
 
 from compressor.omni.geometry import Geometry, thinker_config
-from compressor.training.reader import Reader, Sequence
+from compressor.training.reader import Reader, Sequence, _Crowd
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +59,16 @@ def test_tokens_that_do_not_exist_change_nothing(model: Qwen2_5OmniThinkerTextMo
     found, _ = Reader(model)(stream, asked, 1, seen)
 
     torch.testing.assert_close(found[:, 0], stock(model, shorter, asked), atol=2e-5, rtol=1e-4)
+
+
+def test_attention_in_blocks_equals_attention_under_a_mask() -> None:
+    torch.manual_seed(3)
+    crowd = _Crowd(torch.arange(17).expand(2, -1) < torch.tensor([[17], [11]]), number=7, length=3)
+    inputs = [torch.randn(2, 4, size, 8, requires_grad=True) for size in (21, 38, 38)]
+    found = []
+    for attend in (crowd.attend, crowd.attend_in_blocks):
+        out = attend(*inputs)
+        found.append([out, *torch.autograd.grad(out.square().sum(), inputs)])
+
+    for masked, blocked in zip(*found, strict=True):
+        torch.testing.assert_close(masked, blocked, atol=2e-5, rtol=1e-4)

@@ -1,23 +1,38 @@
 """Trains the embedded model: `python -m compressor.training --help`.
 
 The impure edge: arguments, clock, files, progress. Each plan starts from a snapshot of the one
-before it: scratch, then compressed.
+before it: scratch, frozen, sifted. A run that was cut goes on with `--resume` and else the same
+arguments. `--out` gets a log (`log.jsonl`), a plot of it (`loss.svg`) and the weights.
 """
 
 import argparse
 import json
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from compressor.omni.chat import ChatLayout
 from compressor.omni.geometry import Geometry, thinker_config
+from compressor.training.curve import draw
 from compressor.training.schedule import PLANS, Progress
-from compressor.training.snapshot import SNAPSHOT_FILE, export, load_snapshot, save_snapshot
+from compressor.training.snapshot import (
+    PLACE_FILE,
+    SNAPSHOT_FILE,
+    export,
+    load_checkpoint,
+    load_place,
+    load_snapshot,
+    save_place,
+    save_snapshot,
+)
 from compressor.training.student import Student
 from compressor.training.tokenizer import vocab_size, word_tokenizer
-from compressor.training.trainer import Trainer, TrainerConfig
+from compressor.training.trainer import Place, Trainer, TrainerConfig
+
+LOG_FILE = "log.jsonl"
 
 
 def embedded_geometry(vocab_size: int) -> Geometry:
@@ -52,8 +67,7 @@ def main() -> None:
     tokenizer = word_tokenizer()
     geometry = embedded_geometry(vocab_size(tokenizer))
     student = Student(geometry, arguments.seed)
-    if arguments.start:
-        load_snapshot(arguments.start, student)
+    first, place = _load(arguments, student, tokenizer)
     layout = ChatLayout(tokenizer, thinker_config(geometry))
     config = TrainerConfig(
         arguments.seed,
@@ -62,36 +76,63 @@ def main() -> None:
         arguments.measure_every_s,
         cache_batches=arguments.cache_batches,
         cache_s=arguments.cache_s,
+        is_bfloat16=arguments.bfloat16,
     )
     trainer = Trainer(student, layout, config, device)
-    _run(trainer, arguments)
+    _run(trainer, arguments, first, place)
     if arguments.export:
         folder = export(arguments.export, student, tokenizer, {})
         print(f"checkpoint written to {folder}", flush=True)
 
 
-def _run(trainer: Trainer, arguments: argparse.Namespace) -> None:
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    with (arguments.out / "log.jsonl").open("a") as log:
+def _load(
+    arguments: argparse.Namespace, student: Student, tokenizer: PreTrainedTokenizerBase
+) -> tuple[int, Place | None]:
+    """Read the weights to start from, and where to go on."""
+    if arguments.resume:
+        return load_place(arguments.out / PLACE_FILE, student)
+    if arguments.start and arguments.start.is_dir():
+        load_checkpoint(arguments.start, student, tokenizer)
+    elif arguments.start:
+        load_snapshot(arguments.start, student)
+    return 0, None
 
-        def report(record: dict[str, object]) -> None:
-            line = json.dumps({"plan": arguments.plan, **record})
-            print(line, flush=True)
-            log.write(line + "\n")
-            log.flush()
-            save_snapshot(arguments.out / SNAPSHOT_FILE, trainer.student)
 
-        for stage in PLANS[arguments.plan]:
+def _run(trainer: Trainer, arguments: argparse.Namespace, first: int, place: Place | None) -> None:
+    out: Path = arguments.out
+    out.mkdir(parents=True, exist_ok=True)
+    stages = PLANS[arguments.plan]
+    with (out / LOG_FILE).open("a" if arguments.resume else "w") as log:
+        for number, stage in enumerate(stages[first:], first):
+
+            def report(record: dict[str, object], number: int = number) -> None:
+                line = json.dumps({"plan": arguments.plan, **record})
+                print(line, flush=True)
+                log.write(line + "\n")
+                log.flush()
+                if trainer.place is not None:
+                    save_place(out / PLACE_FILE, trainer.student, number, trainer.place)
+
             steps = arguments.steps and max(1, round(arguments.steps * stage.share))
             seconds = arguments.seconds and arguments.seconds * stage.share
-            trainer.train(stage, Progress(steps, seconds), time.monotonic, report)
-    save_snapshot(arguments.out / SNAPSHOT_FILE, trainer.student)
+            trainer.train(stage, Progress(steps, seconds), time.monotonic, report, place)
+            place = None
+            save_snapshot(out / SNAPSHOT_FILE, trainer.student)
+            _draw(out)
+    (out / PLACE_FILE).unlink(missing_ok=True)
+
+
+def _draw(out: Path) -> None:
+    if find_spec("matplotlib") is None:
+        print("no plot of the loss: it needs pip install 'omnisift-live[train]'", flush=True)
+        return
+    draw([json.loads(line) for line in (out / LOG_FILE).open()], out / "loss.svg")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plan", choices=sorted(PLANS), default="scratch")
-    parser.add_argument("--start", type=Path, help="snapshot to start from")
+    parser.add_argument("--start", type=Path, help="snapshot or checkpoint folder to start from")
     parser.add_argument("--out", type=Path, default=Path("artifacts/training"))
     parser.add_argument("--export", type=Path, help="folder for the finished checkpoint")
     parser.add_argument("--seconds", type=float, help="time limit of the whole plan")
@@ -103,8 +144,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--cache-batches", type=int, default=1000)
     parser.add_argument("--cache-s", type=float, default=600.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--bfloat16",
+        action=argparse.BooleanOptionalAction,
+        default=torch.cuda.is_available(),
+        help="compute products in bfloat16: faster where the processor has it",
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--resume", action="store_true", help="go on with the run cut in --out")
     arguments = parser.parse_args()
+    if arguments.resume and not (arguments.out / PLACE_FILE).exists():
+        parser.error(f"nothing to resume: no {PLACE_FILE} in {arguments.out}")
     if arguments.seconds is None and arguments.steps is None:
         parser.error("give --seconds or --steps")
     return arguments

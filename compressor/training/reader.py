@@ -155,7 +155,7 @@ class _Crowd:
                 rows = asked[:, :, part].flatten(2, 3)
                 past = rows @ past_key.transpose(2, 3) + hidden
                 share = torch.cat([past, own_scores[:, :, part].flatten(2, 3)], 3).softmax(3)
-                on_past, on_own = share.split([past.shape[3], self.length], dim=3)
+                on_past, on_own = share[..., : past.shape[3]], share[..., past.shape[3] :]
                 own = self._by_question(on_own) @ own_value[:, :, part]
                 blocks.append(on_past @ past_value + own.flatten(2, 3))
             return torch.cat(blocks, dim=2)
@@ -166,7 +166,8 @@ class _Crowd:
         return tokens[:, :, :num_past], self._by_question(tokens[:, :, num_past:])
 
     def _by_question(self, tokens: Tensor) -> Tensor:
-        return tokens.unflatten(2, (-1, self.length))
+        batch, heads, _, size = tokens.shape
+        return tokens.reshape(batch, heads, -1, self.length, size)
 
 
 __all__ = ["Reader", "Sequence"]

@@ -1,4 +1,4 @@
-"""Files of a run: a snapshot to go on from, and the checkpoint that is shipped.
+"""Files of a run: what it starts from, snapshots to go on from, the checkpoint that is shipped.
 
 Knows nothing about training.
 """
@@ -7,15 +7,65 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from compressor.omni.checkpoint import load_tokenizer
 from compressor.omni.export import write_checkpoint
 from compressor.omni.geometry import thinker_config
+from compressor.omni.shards import read_tensors
 from compressor.training.student import Student
+from compressor.training.trainer import Place
 
 SNAPSHOT_FILE = "snapshot.safetensors"
+PLACE_FILE = "place.safetensors"
+_MOMENT = "optimiser."
+_BY_WORD = ("thinker.model.embed_tokens.weight", "thinker.lm_head.weight")  # a row per token
+
+
+def save_place(path: Path, student: Student, stage: int, place: Place) -> None:
+    """Write all that a cut run needs to go on; replaces the file whole.
+
+    Args:
+        path: Where to.
+        student: With all its weights.
+        stage: Number of the stage within its plan.
+        place: Within the stage.
+    """
+    tensors = {name: tensor.contiguous() for name, tensor in _parts(student).items()}
+    tensors |= {f"{_MOMENT}{name}": tensor for name, tensor in place.moments.items()}
+    numbers = {
+        "stage": str(stage),
+        "steps_before": str(place.steps_before),
+        "number": str(place.number),
+        "elapsed_s": repr(place.elapsed_s),
+    }
+    draft = path.with_suffix(".draft")
+    save_file(tensors, draft, metadata=numbers)
+    draft.replace(path)
+
+
+def load_place(path: Path, student: Student) -> tuple[int, Place]:
+    """Read weights into a student, and return the stage and the place within it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is of another geometry.
+    """
+    tensors: dict[str, Tensor] = {}
+    moments: dict[str, Tensor] = {}
+    with safe_open(path, "pt") as file:
+        numbers = file.metadata()
+        for name in file.keys():  # noqa: SIM118 (no mapping)
+            into = moments if name.startswith(_MOMENT) else tensors
+            into[name.removeprefix(_MOMENT)] = file.get_tensor(name)
+    _copy(path, tensors, student)
+    place = Place(
+        int(numbers["steps_before"]), int(numbers["number"]), float(numbers["elapsed_s"]), moments
+    )
+    return int(numbers["stage"]), place
 
 
 def save_snapshot(path: Path, student: Student) -> None:
@@ -32,12 +82,39 @@ def load_snapshot(path: Path, student: Student) -> None:
     Raises:
         ValueError: If the file is of another geometry.
     """
-    stored, own = load_file(path), _parts(student)
+    _copy(path, load_file(path), student)
+
+
+def _copy(path: Path, stored: dict[str, Tensor], student: Student) -> None:
+    own = _parts(student)
     shipped = {name for name in own if name.startswith("thinker.")}
     if not shipped <= stored.keys() <= own.keys():
         raise ValueError(f"{path} holds other tensors than this student has")
     with torch.no_grad():
         for name, tensor in stored.items():
+            own[name].copy_(tensor)
+
+
+def load_checkpoint(folder: Path, student: Student, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Start from an exported checkpoint, whose vocabulary may be another.
+
+    Rows of the embedding and of the head go by what their token says; tokens that the checkpoint
+    does not know, and the training-only heads, stay as they are.
+
+    Raises:
+        FileNotFoundError: If the checkpoint is missing.
+        ValueError: If it is of another geometry.
+    """
+    known, own = load_tokenizer(folder).get_vocab(), _parts(student)
+    rows = [(new, known[text]) for text, new in tokenizer.get_vocab().items() if text in known]
+    new, old = (torch.tensor(column) for column in zip(*rows, strict=True))
+    for name, tensor in read_tensors(folder, "thinker.").items():
+        by_word = name in _BY_WORD
+        if own[name].shape[by_word:] != tensor.shape[by_word:]:
+            raise ValueError(f"{name} is {list(tensor.shape)}, not {list(own[name].shape)}")
+        if by_word:
+            own[name][new] = tensor.float()[old]
+        else:
             own[name].copy_(tensor)
 
 
@@ -67,4 +144,13 @@ def _parts(student: Student) -> dict[str, Tensor]:
     }
 
 
-__all__ = ["SNAPSHOT_FILE", "export", "load_snapshot", "save_snapshot"]
+__all__ = [
+    "PLACE_FILE",
+    "SNAPSHOT_FILE",
+    "export",
+    "load_checkpoint",
+    "load_place",
+    "load_snapshot",
+    "save_place",
+    "save_snapshot",
+]

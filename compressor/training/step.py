@@ -27,15 +27,23 @@ _CODED_SHARE = 0.6
 class Studio:
     """Renders batches on one device: script in, patches and mel out.
 
-    Deterministic given the seed and the order of calls, for one device type.
+    Deterministic given the seed and the order of calls since `load`, for one device type.
     """
 
     def __init__(self, device: torch.device, seed: int) -> None:
         self.device = device
-        self.generator = torch.Generator(device).manual_seed(seed)
-        self._choices = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator(device)
+        self._seed = seed
+        self._choices = torch.Generator()
         self._renderer = Renderer(device)
         self._mel = LogMel().to(device)
+        self.load(0)
+
+    def load(self, number: int) -> None:
+        """Start over with film of its own: equal numbers render equal batches equally."""
+        seed = self._seed * 1_000_003 + number
+        self.generator.manual_seed(seed)
+        self._choices.manual_seed(seed)
 
     @torch.no_grad()
     def shoot(self, batch: Batch, *, is_coded: bool = True) -> tuple[Tensor, Tensor]:
@@ -99,21 +107,15 @@ def forward(
 ) -> Outcome:
     """Compute the loss of one step; no budget: perception alone."""
     device = header.device
-    with mixed_precision(device):
-        loss = torch.zeros((), device=device)
-        is_right = perceived = torch.empty(0, device=device)
-        if weights.perception:
-            seen, perceived = perception_loss(student.heads, tokens, batch)
-            loss = loss + weights.perception * seen
-        if budget is not None:
-            answered, is_right = ask(student, tokens, batch, header, budget, weights)
-            loss = loss + answered
+    loss = torch.zeros((), device=device)
+    is_right = perceived = torch.empty(0, device=device)
+    if weights.perception:
+        seen, perceived = perception_loss(student.heads, tokens, batch)
+        loss = loss + weights.perception * seen
+    if budget is not None:
+        answered, is_right = ask(student, tokens, batch, header, budget, weights)
+        loss = loss + answered
     return Outcome(loss, is_right, perceived)
-
-
-def mixed_precision(device: torch.device) -> torch.autocast:
-    """bfloat16 on a GPU, float32 elsewhere."""
-    return torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda")
 
 
 def ask(
@@ -155,4 +157,4 @@ def right_answers(logits: Tensor, targets: Tensor) -> Tensor:
     return (guess == targets.gather(2, first)).squeeze(2)
 
 
-__all__ = ["Outcome", "Studio", "Weights", "ask", "forward", "mixed_precision", "right_answers"]
+__all__ = ["Outcome", "Studio", "Weights", "ask", "forward", "right_answers"]

@@ -1,8 +1,12 @@
-"""Runs stages: optimiser, schedule, measurement. Knows nothing about files; is given its clock."""
+"""Runs stages: optimiser, schedule, measurement. Knows nothing about files; is given its clock.
+
+A run that was cut goes on where it was: `Trainer.place` says where that is, and what is drawn at a
+step depends on the number of the step alone.
+"""
 
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,16 +19,17 @@ from compressor.training.questions import Kind
 from compressor.training.scenes import Split
 from compressor.training.schedule import FULL, Progress, Stage, learning_rate
 from compressor.training.selection import Budget
-from compressor.training.step import Studio, Weights, forward, mixed_precision
+from compressor.training.step import Outcome, Studio, Weights, forward
 from compressor.training.student import Student, Tokens
 
 Clock = Callable[[], float]
 Report = Callable[[dict[str, object]], None]
-Example = tuple[Batch, Tokens | None]  # tokens where they are kept
+Example = tuple[Batch, Tokens]
 _WEIGHT_DECAY = 0.03
 _BETAS = (0.9, 0.98)
 _MAX_GRADIENT = 1.0
 _REPORT_EVERY = 50
+_VALIDATION_FILM = 1_000_000_000  # no run has so many steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class TrainerConfig:
         cache_batches: Batches whose tokens are kept while the towers are frozen; then they are
             used again in random order.
         cache_s: Time after which no more are added.
+        is_bfloat16: Whether products are computed in bfloat16 (weights stay float32).
     """
 
     seed: int = 0
@@ -49,12 +55,31 @@ class TrainerConfig:
     measure_batches: int = 6
     cache_batches: int = 0
     cache_s: float = 1e9
+    is_bfloat16: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a stage has come.
+
+    Attributes:
+        steps_before: Steps of the stages before it.
+        number: Steps of this one.
+        elapsed_s: Time it took, filling the cache left out.
+        moments: The optimiser's running means: per parameter `<name>.<kind>`.
+    """
+
+    steps_before: int
+    number: int
+    elapsed_s: float
+    moments: Mapping[str, Tensor]
 
 
 class Trainer:
     """Trains a student on one device.
 
-    On a CPU equal seeds give equal weights; on a GPU kernels may add in another order.
+    On a CPU equal seeds give equal weights, cut and resumed or not; on a GPU kernels may add in
+    another order.
     """
 
     def __init__(
@@ -67,20 +92,40 @@ class Trainer:
         self.header = torch.tensor(layout.header(), device=device)
         self.studio = Studio(device, config.seed)
         self.steps_done = 0
-        self._validation: list[Example] = []
+        self.place: Place | None = None
+        self._validation: list[Batch] = []
         self._cache: list[Example] = []
 
-    def train(self, stage: Stage, progress: Progress, clock: Clock, report: Report) -> None:
-        """Run one stage to its end; `report` gets one record per 50 steps and per measurement."""
+    def train(
+        self,
+        stage: Stage,
+        progress: Progress,
+        clock: Clock,
+        report: Report,
+        start: Place | None = None,
+    ) -> None:
+        """Run one stage to its end.
+
+        Args:
+            stage: What to do.
+            progress: How long.
+            clock: In seconds.
+            report: Gets one record per 50 steps and per measurement; `place` is then up to date.
+            start: Where to go on, with a student as it was there; None: at the stage's beginning.
+        """
         for tower in (self.student.vision, self.student.hearing):
             tower.requires_grad_(not stage.has_frozen_towers)
         optimiser = _optimiser(self.student)
+        start = start or Place(self.steps_done, 0, 0.0, {})
+        set_moments(optimiser, self.student, start.moments)
+        self.steps_done = start.steps_before + start.number
         window = _Window()
         if stage.has_frozen_towers:
-            self._fill_cache(stage, clock)
-        examples = self._examples(stage)
-        start_s = measured_s = clock()
-        for number in itertools.count():
+            self._fill_cache(stage, start.steps_before, clock, report)
+        examples = self._examples(stage, start)
+        measured_s = clock()
+        start_s = measured_s - start.elapsed_s
+        for number in itertools.count(start.number):
             done = progress.share(number, clock() - start_s)
             if done >= 1:
                 break
@@ -89,10 +134,14 @@ class Trainer:
             window.add(*self._step(optimiser, stage, next(examples), number))
             self.steps_done += 1
             if self.steps_done % _REPORT_EVERY == 0:
-                report(_record(stage, self.steps_done, done, clock() - start_s, window.flush()))
+                elapsed_s = clock() - start_s
+                moments = get_moments(optimiser, self.student)
+                self.place = Place(start.steps_before, number + 1, elapsed_s, moments)
+                report(_record(stage, self.steps_done, done, elapsed_s, window.flush()))
             if clock() - measured_s > self.config.measure_every_s:
                 self._report_accuracy(stage, report)
                 measured_s = clock()
+        self.place = None
         self._report_accuracy(stage, report)
 
     def measure(self, budget: Budget) -> dict[str, float]:
@@ -102,8 +151,7 @@ class Trainer:
         self.student.eval()
         with torch.no_grad():
             for batch, tokens in self._validation_examples():
-                tokens = tokens or self._encode(self.studio.shoot(batch))
-                outcome = forward(self.student, tokens, batch, self.header, budget, Weights())
+                outcome = self._forward(tokens, batch, budget, Weights())
                 found = outcome.is_right.cpu()
                 for kind in Kind:
                     is_kind = torch.from_numpy(batch.kinds == kind)
@@ -113,36 +161,54 @@ class Trainer:
         self.student.train()
         return {name: round(right[name] / max(asked[name], 1), 4) for name in asked}
 
-    def _validation_examples(self) -> list[Example]:
+    def _validation_examples(self) -> Iterator[Example]:
         if not self._validation:
             stream = BatchStream(_validation(self.config), self.layout)
             batches = [stream.batch(i) for i in range(self.config.measure_batches)]
-            self._validation = [(batch, None) for batch in batches]
-        return self._validation
+            self._validation = batches
+        for number, batch in enumerate(self._validation):
+            yield batch, self._encode(batch, _VALIDATION_FILM + number)
 
-    def _examples(self, stage: Stage) -> Iterator[Example]:
+    def _examples(self, stage: Stage, start: Place) -> Iterator[tuple[Batch, Tokens]]:
         if not stage.has_frozen_towers:
             self._cache = []
-            yield from ((batch, None) for batch in self._batches(stage))
+            for number, batch in self._batches(stage, self.steps_done):
+                yield batch, self._encode(batch, number)
         rng = np.random.default_rng(self.config.seed)
-        while True:
-            yield from (self._cache[i] for i in rng.permutation(len(self._cache)))
+        shuffled = (self._cache[i] for _ in itertools.count() for i in self._shuffle(rng))
+        yield from itertools.islice(shuffled, start.number, None)
 
-    def _fill_cache(self, stage: Stage, clock: Clock) -> None:
+    def _shuffle(self, rng: np.random.Generator) -> list[int]:
+        order: list[int] = rng.permutation(len(self._cache)).tolist()
+        return order
+
+    def _fill_cache(self, stage: Stage, first: int, clock: Clock, report: Report) -> None:
         end_s = clock() + self.config.cache_s
         if self._cache:
             return
         with torch.no_grad():
-            for batch in self._batches(stage):
-                self._cache.append((batch, self._encode(self.studio.shoot(batch))))
+            for number, batch in self._batches(stage, first):
+                self._cache.append((batch, self._encode(batch, number)))
                 if len(self._cache) >= self.config.cache_batches or clock() > end_s:
                     return
+                if len(self._cache) % _REPORT_EVERY == 0:
+                    report({"stage": stage.name, "cached_batches": len(self._cache)})
 
-    def _encode(self, media: tuple[Tensor, Tensor]) -> Tokens:
-        with mixed_precision(self.device):
-            return self.student.encode(*media)
+    def _encode(self, batch: Batch, film: int) -> Tokens:
+        self.studio.load(film)
+        with self._mixed_precision():
+            return self.student.encode(*self.studio.shoot(batch))
 
-    def _batches(self, stage: Stage) -> Iterator[Batch]:
+    def _forward(
+        self, tokens: Tokens, batch: Batch, budget: Budget | None, weights: Weights
+    ) -> Outcome:
+        with self._mixed_precision():
+            return forward(self.student, tokens, batch, self.header, budget, weights)
+
+    def _mixed_precision(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.is_bfloat16)
+
+    def _batches(self, stage: Stage, first: int) -> Iterator[tuple[int, Batch]]:
         config = BatchConfig(
             stage.durations_s,
             stage.weights_of_lengths,
@@ -150,16 +216,15 @@ class Trainer:
             self.config.seed,
             nameless_share=stage.nameless_share,
         )
-        stream = BatchStream(config, self.layout, first=self.steps_done)
-        yield from loader(stream, self.config.num_workers)
+        stream = BatchStream(config, self.layout, first)
+        yield from enumerate(loader(stream, self.config.num_workers), first)
 
     def _step(
         self, optimiser: torch.optim.Optimizer, stage: Stage, example: Example, number: int
     ) -> tuple[Tensor, ...]:
         batch, tokens = example
-        tokens = tokens or self._encode(self.studio.shoot(batch))
         budget = _pick(stage.budgets, self.config.seed, number)
-        found = forward(self.student, tokens, batch, self.header, budget, stage.weights)
+        found = self._forward(tokens, batch, budget, stage.weights)
         optimiser.zero_grad()
         torch.autograd.backward(found.loss)
         norm = torch.nn.utils.clip_grad_norm_(self.student.parameters(), _MAX_GRADIENT)
@@ -207,8 +272,14 @@ class _Window:
 def _record(
     stage: Stage, step: int, done: float, elapsed_s: float, means: dict[str, object]
 ) -> dict[str, object]:
-    head = {"stage": stage.name, "step": step, "done": round(done, 3), "s": round(elapsed_s, 1)}
-    return {**head, **means}
+    return {
+        "stage": stage.name,
+        "step": step,
+        "done": round(done, 3),
+        "s": round(elapsed_s, 1),
+        "left_s": round(elapsed_s / max(done, 1e-6) * (1 - done)),
+        **means,
+    }
 
 
 def _pick(budgets: Sequence[Budget], seed: int, number: int) -> Budget | None:
@@ -216,6 +287,25 @@ def _pick(budgets: Sequence[Budget], seed: int, number: int) -> Budget | None:
         return None
     generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
     return budgets[int(torch.randint(len(budgets), (), generator=generator))]
+
+
+def get_moments(optimiser: torch.optim.Optimizer, student: Student) -> dict[str, Tensor]:
+    """Read what an optimiser remembers, by parameter and kind."""
+    return {
+        f"{name}.{kind}": value
+        for name, parameter in student.named_parameters()
+        for kind, value in optimiser.state.get(parameter, {}).items()
+    }
+
+
+def set_moments(
+    optimiser: torch.optim.Optimizer, student: Student, moments: Mapping[str, Tensor]
+) -> None:
+    """Give an optimiser what `get_moments` read."""
+    parameters = dict(student.named_parameters())
+    for key, value in moments.items():
+        name, _, kind = key.rpartition(".")
+        optimiser.state[parameters[name]][kind] = value.clone()
 
 
 def _optimiser(student: Student) -> torch.optim.Optimizer:
@@ -235,4 +325,4 @@ def _validation(config: TrainerConfig) -> BatchConfig:
     )
 
 
-__all__ = ["FULL", "Trainer", "TrainerConfig"]
+__all__ = ["FULL", "Place", "Trainer", "TrainerConfig"]

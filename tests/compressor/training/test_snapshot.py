@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,14 @@ from compressor.omni.checkpoint import (
     load_vision_tower,
 )
 from compressor.omni.geometry import Geometry
-from compressor.training.snapshot import export, load_snapshot, save_snapshot
+from compressor.training.snapshot import (
+    export,
+    load_checkpoint,
+    load_snapshot,
+    save_snapshot,
+)
 from compressor.training.student import Student, selector_config
-from compressor.training.tokenizer import word_tokenizer
+from compressor.training.tokenizer import vocab_size, word_tokenizer
 
 
 def test_a_snapshot_brings_back_all_weights(
@@ -56,3 +62,33 @@ def test_the_service_can_load_what_is_exported(tmp_path: Path, student: Student)
             torch.testing.assert_close(tensor, state[name].half().float())
     assert load_tokenizer(folder).encode("ring") == word_tokenizer().encode("ring")
     assert (folder / "NOTE.md").read_text() == "hello"
+
+
+def test_a_checkpoint_brings_its_weights_to_a_larger_vocabulary(
+    tmp_path: Path, student: Student, geometry: Geometry
+) -> None:
+    folder = export(tmp_path / "model", student, word_tokenizer(), {})
+    grown = word_tokenizer()
+    grown.add_tokens(["<0>", "<1>"])
+    other = Student(replace(geometry, vocab_size=vocab_size(grown) + 32), seed=9)
+    before = other.thinker.lm_head.weight.clone()
+
+    load_checkpoint(folder, other, grown)
+
+    known = torch.arange(len(word_tokenizer()))
+    for ours, theirs in (
+        (other.thinker.lm_head.weight[known], student.thinker.lm_head.weight[known]),
+        (other.thinker.visual.merger.ln_q.weight, student.thinker.visual.merger.ln_q.weight),
+    ):
+        assert torch.equal(ours, theirs.half().float())
+    assert torch.equal(other.thinker.lm_head.weight[len(known) :], before[len(known) :])
+
+
+def test_a_checkpoint_of_another_geometry_is_refused(
+    tmp_path: Path, student: Student, geometry: Geometry
+) -> None:
+    folder = export(tmp_path / "model", student, word_tokenizer(), {})
+    other = Student(replace(geometry, mlp_size=32))
+
+    with pytest.raises(ValueError, match=r"mlp.* is \[64, 48\], not \[32, 48\]"):
+        load_checkpoint(folder, other, word_tokenizer())

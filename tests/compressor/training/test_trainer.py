@@ -1,11 +1,15 @@
 import itertools
+from dataclasses import replace
+from pathlib import Path
 
+import pytest
 import torch
 
 from compressor.omni.chat import ChatLayout
 from compressor.omni.geometry import Geometry
 from compressor.training.schedule import FULL, Progress, Stage
 from compressor.training.selection import Budget, Rule
+from compressor.training.snapshot import load_place, save_place
 from compressor.training.step import Weights
 from compressor.training.student import Student
 from compressor.training.trainer import Trainer, TrainerConfig
@@ -32,6 +36,29 @@ def test_equal_seeds_train_to_equal_weights(layout: ChatLayout, geometry: Geomet
     assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
 
 
+@pytest.mark.parametrize("stage", [READ, SIFTED], ids=["towers too", "frozen towers"])
+def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(
+    layout: ChatLayout, geometry: Geometry, stage: Stage, tmp_path: Path
+) -> None:
+    whole, _ = train(layout, geometry, stage, 52)
+    cut = Trainer(Student(geometry, 3), layout, CONFIG, torch.device("cpu"))
+
+    def stop(record: dict[str, object]) -> None:
+        assert cut.place is not None
+        save_place(tmp_path / "place.safetensors", cut.student, 0, cut.place)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut.train(stage, Progress(52, None), itertools.count().__next__, stop)
+    resumed = Trainer(Student(geometry, 9), layout, CONFIG, torch.device("cpu"))
+    _, place = load_place(tmp_path / "place.safetensors", resumed.student)
+    resumed.train(stage, Progress(52, None), itertools.count().__next__, lambda _: None, place)
+
+    assert place.number == 50
+    found = resumed.student.state_dict()
+    assert all(torch.equal(tensor, found[n]) for n, tensor in whole.student.state_dict().items())
+
+
 def test_frozen_towers_stay_and_the_rest_learns(layout: ChatLayout, geometry: Geometry) -> None:
     start = Student(geometry, 3).state_dict()
 
@@ -43,6 +70,20 @@ def test_frozen_towers_stay_and_the_rest_learns(layout: ChatLayout, geometry: Ge
     assert any(".compressor." in name for name in moved)
     assert any(".layers." in name for name in moved)
     assert {record["rule"] for record in records} == {"full", "omnisift"}
+
+
+def test_products_may_be_computed_in_bfloat16(layout: ChatLayout, geometry: Geometry) -> None:
+    config = replace(CONFIG, is_bfloat16=True)
+    trainer = Trainer(Student(geometry, 3), layout, config, torch.device("cpu"))
+    records: list[dict[str, object]] = []
+
+    trainer.train(SIFTED, Progress(2, None), itertools.count().__next__, records.append)
+
+    exact = train(layout, geometry, SIFTED, 2)[0].student.thinker.lm_head.weight
+    rounded = trainer.student.thinker.lm_head.weight
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(rounded, exact)
+    torch.testing.assert_close(rounded, exact, rtol=0, atol=0.02)
 
 
 def test_the_loss_falls_within_two_hundred_steps(layout: ChatLayout, geometry: Geometry) -> None:

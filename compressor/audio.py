@@ -19,10 +19,14 @@ class AudioSelector(nn.Module):
 
     Initial weights depend on the seed of the configuration alone; the global generator is left as
     it was.
+
+    Attributes:
+        config: Its size, and what its scores mean.
     """
 
     def __init__(self, config: CompressorConfig) -> None:
         super().__init__()
+        self.config = config.selector
         size, width = config.selector, config.selector.width
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(size.seed)

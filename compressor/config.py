@@ -10,19 +10,23 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class SelectorConfig:
-    """Size of the audio selector; the defaults are the published checkpoint's.
+    """Size of the audio selector and what its scores mean; the defaults are the published one's.
 
     Attributes:
         width: Width of its attention.
         heads: Attention heads; divides `width`.
         head_width: Hidden width of the score head.
         seed: Of the initial weights.
+        quiet_score: Audio that it scores below this is quiet, 0 to 1; for a selector that was
+            trained to tell events from background, so that its scores are probabilities. 0: its
+            scores only rank, and nothing is quiet.
     """
 
     width: int = 512
     heads: int = 8
     head_width: int = 256
     seed: int = 0
+    quiet_score: float = 0.0
 
     def __post_init__(self) -> None:
         if min(self.width, self.heads, self.head_width) < 1 or self.width % self.heads:
@@ -30,11 +34,13 @@ class SelectorConfig:
                 f"heads must divide width and all be >= 1, got width={self.width} "
                 f"heads={self.heads} head_width={self.head_width}"
             )
+        if not 0 <= self.quiet_score <= 1:
+            raise ValueError(f"quiet_score is 0 to 1, got {self.quiet_score}")
 
 
 @dataclass(frozen=True, slots=True)
 class CrossChunkConfig:
-    """Rules of the live profiles, which compare a chunk with the one before it.
+    """Rules of the live profiles, which keep less where nothing happens.
 
     The defaults are starting points that evaluation has to tune. Saliency is 1 - cosine similarity,
     0 (identical) to 2.
@@ -49,6 +55,8 @@ class CrossChunkConfig:
         grid_s: Duration of a temporal grid, seconds.
         max_gap_s: A chunk that starts further than this from the end of the last grid, seconds,
             does not follow it.
+        audio_anchor_ratio: Share of a chunk's audio tokens kept however quiet it is, in (0, 1];
+            never more than the budget, never fewer than one token.
     """
 
     still_saliency: float = 0.05
@@ -57,9 +65,11 @@ class CrossChunkConfig:
     refresh_chunks: int = 15
     grid_s: float = 1.0
     max_gap_s: float = 0.1
+    audio_anchor_ratio: float = 0.3
 
     def __post_init__(self) -> None:
         _check_ratio("anchor_ratio", self.anchor_ratio)
+        _check_ratio("audio_anchor_ratio", self.audio_anchor_ratio)
         if not 0 <= self.still_saliency <= 2 or not 0 <= self.cut_saliency <= 2:
             raise ValueError(
                 f"saliency is 0 to 2, got still={self.still_saliency} cut={self.cut_saliency}"
@@ -79,10 +89,11 @@ class CompressorConfig:
         hidden_size: D, width of the LLM.
         video_keep_ratio: Share of each temporal grid's tokens to keep, in (0, 1]; a ceiling where
             `cross_chunk` is set.
-        audio_keep_ratio: Share of the audio tokens to keep, in (0, 1].
-        cross_chunk: Rules for comparing with the previous chunk; None: each chunk by itself, the
-            published method.
-        selector: Size of the audio selector.
+        audio_keep_ratio: Share of the audio tokens to keep, in (0, 1]; a ceiling where
+            `cross_chunk` is set and the selector knows what is quiet.
+        cross_chunk: Rules for keeping less where nothing happens; None: the same share of every
+            chunk, each by itself, the published method.
+        selector: The audio selector's size, and what its scores mean.
         is_checked_finite: Whether NaN and infinity are refused. The scores show them, so the check
             costs no pass over the embeddings; on CUDA it waits for the device, once per group of
             equal shapes, however many chunks. False skips it: which tokens are kept is then
@@ -102,6 +113,15 @@ class CompressorConfig:
         _check_ratio("video_keep_ratio", self.video_keep_ratio)
         _check_ratio("audio_keep_ratio", self.audio_keep_ratio)
 
+    @property
+    def quiet_score(self) -> float:
+        """Score below which audio is dropped as quiet: the selector's, in a live profile.
+
+        0, so nothing is, in a published profile, and where all audio is asked for (ratio 1).
+        """
+        is_thinned = self.cross_chunk is not None and self.audio_keep_ratio < 1
+        return self.selector.quiet_score if is_thinned else 0.0
+
     @classmethod
     def from_profile(
         cls,
@@ -119,7 +139,7 @@ class CompressorConfig:
             hidden_size: D, width of the LLM.
             video_keep_ratio: Replaces the profile's, in (0, 1].
             audio_keep_ratio: Replaces the profile's, in (0, 1].
-            selector: Size of the audio selector; the published one by default.
+            selector: The audio selector's size and score scale; the published one's by default.
 
         Raises:
             ValueError: On an unknown profile or a ratio out of range.

@@ -39,6 +39,22 @@ def keep_top(scores: Tensor, num_keep: int) -> Tensor:
     return rank(scores)[:, :num_keep].sort(dim=-1).values
 
 
+def keep_within(scores: Tensor, budget: int, count: Tensor) -> tuple[Tensor, Tensor]:
+    """Pick the highest scores of each row within a budget, and mark those that a count allows.
+
+    Args:
+        scores: `[B, N]`, any float dtype; NaN ranks first.
+        budget: Tokens to pick per row, 0 to N.
+        count: `[B]` integer, of the picked tokens those to keep in each row.
+
+    Returns:
+        Indices `[B, budget]`, int64, ascending in each row, and which of them are the `count`
+        highest, `[B, budget]` bool. Ties go to the earlier token.
+    """
+    index, place = rank(scores)[:, :budget].sort(dim=-1)
+    return index, place < count.unsqueeze(1)
+
+
 def rank(scores: Tensor) -> Tensor:
     """Order each row by falling score, ties by index: `[B, N]` to indices `[B, N]`, int64."""
     # topk would do half the work but promises nothing about ties
@@ -71,4 +87,4 @@ def straight_through(embeddings: Tensor, scores: Tensor) -> Tensor:
     return embeddings * factor.to(embeddings.dtype).unsqueeze(-1)
 
 
-__all__ = ["keep_top", "num_kept", "rank", "straight_through", "take"]
+__all__ = ["keep_top", "keep_within", "num_kept", "rank", "straight_through", "take"]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from compressor.config import CompressorConfig, CrossChunkConfig
-from compressor.keep import num_kept, rank, take
+from compressor.keep import keep_within, num_kept, take
 from compressor.scores import spatial_redundancy, temporal_redundancy
 from compressor.tokens import TokenChunk
 from compressor.video import Choice, PrunedVideo, StreamState, join
@@ -51,21 +51,14 @@ class LivePruner:
         return state.grid if state.precedes(chunk, self._rules.max_gap_s) and not is_due else None
 
     def prune(self, grids: Sequence[Tensor], reference: Tensor | None) -> PrunedVideo:
-        """See `Pruner`. Waits for the device once: the counts depend on the scene."""
+        """See `Pruner`."""
         references = [reference, *grids[:-1]]
         marked = [self._mark(*pair) for pair in zip(grids, references, strict=True)]
         embeddings, index, scores = join(grids, [choice for choice, _, _ in marked])
         is_kept = torch.cat([is_kept for _, is_kept, _ in marked], dim=1)
         is_cut = torch.stack([is_cut for _, _, is_cut in marked]).any(dim=0)
-        num_kept, is_fresh = torch.stack([is_kept.sum(dim=1), is_cut]).tolist()
-        return PrunedVideo(
-            embeddings,
-            index,
-            scores,
-            is_kept,
-            num_kept=tuple(num_kept),
-            is_fresh=tuple(reference is None or bool(cut) for cut in is_fresh),
-        )
+        is_fresh = torch.ones_like(is_cut) if reference is None else is_cut
+        return PrunedVideo(embeddings, index, scores, is_kept, is_fresh)
 
     def advance(self, chunk: TokenChunk, state: StreamState, *, is_fresh: bool) -> StreamState:
         """See `Pruner`: the chunk's last grid, or nothing after a chunk without video."""
@@ -94,10 +87,10 @@ class LivePruner:
             temporal = torch.where(is_cut.unsqueeze(1), spatial, temporal)
             is_changed = (temporal >= self._rules.still_saliency) | is_cut.unsqueeze(1)
         priority = torch.where(is_changed, temporal + _CHANGED_FIRST, spatial)
-        count = is_changed.sum(dim=1, keepdim=True).clamp(floor, budget)
-        order, place = rank(priority)[:, :budget].sort(dim=-1)
-        saliency = take(torch.where(is_changed, temporal, spatial), order)
-        return Choice(order, saliency), place < count, is_cut
+        count = is_changed.sum(dim=1).clamp(floor, budget)
+        index, is_kept = keep_within(priority, budget, count)
+        saliency = take(torch.where(is_changed, temporal, spatial), index)
+        return Choice(index, saliency), is_kept, is_cut
 
 
 __all__ = ["LivePruner"]

@@ -10,11 +10,12 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from compressor.assembly import SelectedAudio, assemble
+from compressor.assembly import SelectedAudio, Tally, assemble
 from compressor.audio import AudioSelector
 from compressor.batch import Batch, Request, check_width, group_by_kind
 from compressor.config import CompressorConfig
-from compressor.keep import keep_top, num_kept, straight_through, take
+from compressor.hearing import pick_audio
+from compressor.keep import straight_through, take
 from compressor.live import LivePruner
 from compressor.tokens import CompressedChunk, TokenChunk
 from compressor.video import PrunedVideo, Pruner, StreamState, VideoPruner
@@ -40,8 +41,9 @@ class TokenCompressor(nn.Module):
     """Prunes chunks by OmniSIFT.
 
     Video goes through STVP (`VideoPruner`, or `LivePruner` where the configuration compares
-    chunks); the kept video guides VGAS (`selector`), whose best-scored audio tokens are kept; what
-    is kept is passed on unmodified and in order. Edge rules:
+    chunks); the video within budget guides VGAS (`selector`), whose best-scored audio tokens are
+    kept (`pick_audio`: in a live profile fewer where nothing is heard); what is kept is passed on
+    unmodified and in order. Edge rules:
 
     - No video: all audio is kept, with score 1; the selector has nothing to be guided by.
     - No audio: the video is pruned as ever.
@@ -126,23 +128,23 @@ class TokenCompressor(nn.Module):
         audio = self._select_audio(video.embeddings, batch.audio)
         if self.config.is_checked_finite and not _is_surely_finite(video, audio):
             batch.check_finite()
+        tally = Tally.of(video, audio)
         states = [
             self._pruner.advance(one.chunk, one.state, is_fresh=is_fresh)
-            for one, is_fresh in zip(batch.requests, video.is_fresh, strict=True)
+            for one, is_fresh in zip(batch.requests, tally.is_fresh, strict=True)
         ]
-        return list(zip(assemble(batch, video, audio), states, strict=True))
+        return list(zip(assemble(batch, video, audio, tally), states, strict=True))
 
     def _select_audio(self, guide: Tensor, audio: Tensor) -> SelectedAudio:
-        num_tokens = audio.shape[1]
-        if guide.shape[1] == 0 or num_tokens == 0:
+        if guide.shape[1] == 0 or audio.shape[1] == 0:
             return SelectedAudio.all_of(audio)
         with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
             scores = self.selector(guide, audio).float()
-        index = keep_top(scores.detach(), num_kept(num_tokens, self.config.audio_keep_ratio))
+        index, is_kept = pick_audio(scores.detach(), self.config)
         embeddings, scores = take(audio, index), take(scores, index)
         if self.training:
             embeddings = straight_through(embeddings, scores)
-        return SelectedAudio(embeddings, index, scores)
+        return SelectedAudio(embeddings, index, scores, is_kept)
 
 
 @torch.no_grad()
@@ -150,7 +152,7 @@ def _is_surely_finite(video: PrunedVideo, audio: SelectedAudio) -> bool:
     """Say whether the scores vouch for all embeddings behind them; waits for the device.
 
     The score of a value that is not finite is NaN, and NaN ranks first: it is among the scores of
-    what is kept. Audio that no video guides has no scores of its own.
+    what is within budget, whether kept or not. Audio that no video guides has no scores of its own.
     """
     has_video = video.scores.shape[1] > 0
     return has_video and math.isfinite(video.scores.sum() + audio.scores.sum())

@@ -51,17 +51,15 @@ class PrunedVideo:
         index: `[B, K]` int64, ascending indices into the chunk's video tokens.
         scores: `[B, K]` float32, the saliency each token was chosen by.
         is_kept: `[B, K]` bool, the tokens that go on; None: all of them do.
-        num_kept: Tokens that go on, for each of the B chunks.
-        is_fresh: Whether a grid was scored without a reference though one was at hand (a cut), or
-            the first had none, for each of the B chunks.
+        is_fresh: `[B]` bool, whether a grid was scored without a reference though one was at hand
+            (a cut), or the first had none; None: so in all chunks.
     """
 
     embeddings: Tensor
     index: Tensor
     scores: Tensor
-    is_kept: Tensor | None
-    num_kept: tuple[int, ...]
-    is_fresh: tuple[bool, ...]
+    is_kept: Tensor | None = None
+    is_fresh: Tensor | None = None
 
     @classmethod
     def empty(cls, audio: Tensor) -> "PrunedVideo":
@@ -71,9 +69,6 @@ class PrunedVideo:
             embeddings=audio[:, :0],
             index=torch.zeros(num_chunks, 0, dtype=torch.int64, device=audio.device),
             scores=torch.zeros(num_chunks, 0, device=audio.device),
-            is_kept=None,
-            num_kept=(0,) * num_chunks,
-            is_fresh=(True,) * num_chunks,
         )
 
 
@@ -94,7 +89,7 @@ class Pruner(Protocol):
         ...
 
     def advance(self, chunk: TokenChunk, state: StreamState, *, is_fresh: bool) -> StreamState:
-        """Give the state that follows the chunk; `is_fresh` as its `PrunedVideo` says."""
+        """Give the state that follows the chunk; `is_fresh` as its row of `PrunedVideo` says."""
         ...
 
 
@@ -118,16 +113,7 @@ class VideoPruner:
 
     def prune(self, grids: Sequence[Tensor], reference: Tensor | None) -> PrunedVideo:
         """See `Pruner`."""
-        embeddings, index, scores = join(grids, self._choose(grids))
-        num_chunks, num_tokens = index.shape
-        return PrunedVideo(
-            embeddings,
-            index,
-            scores,
-            is_kept=None,
-            num_kept=(num_tokens,) * num_chunks,
-            is_fresh=(True,) * num_chunks,
-        )
+        return PrunedVideo(*join(grids, self._choose(grids)))
 
     def advance(self, chunk: TokenChunk, state: StreamState, *, is_fresh: bool) -> StreamState:
         """See `Pruner`; nothing is remembered."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from compressor.assembly import SelectedAudio, assemble
+from compressor.assembly import SelectedAudio, Tally, assemble
 from compressor.baselines.budget import audio_budget
 from compressor.batch import Batch, Request, check_width
 from compressor.config import CompressorConfig, CrossChunkConfig
@@ -102,7 +102,8 @@ class Baseline(nn.Module, ABC):
             video, audio = _as_pruned(kept), self._audio(chunk, kept)
         else:
             video, audio = PrunedVideo.empty(batch.audio), SelectedAudio.all_of(batch.audio)
-        return assemble(batch, video, audio)[0], self.advance(chunk, state)
+        tally = Tally.of(video, audio)
+        return assemble(batch, video, audio, tally)[0], self.advance(chunk, state)
 
     def _audio(self, chunk: TokenChunk, video: Kept) -> SelectedAudio:
         if len(chunk.audio) == 0:
@@ -114,9 +115,7 @@ class Baseline(nn.Module, ABC):
 
 def _as_pruned(kept: Kept) -> PrunedVideo:
     one = (kept.embeddings, kept.index, kept.scores)
-    embeddings, index, scores = (tensor.unsqueeze(0) for tensor in one)
-    num_kept = (len(kept.index),)
-    return PrunedVideo(embeddings, index, scores, None, num_kept, is_fresh=(True,))
+    return PrunedVideo(*(tensor.unsqueeze(0) for tensor in one))
 
 
 __all__ = ["Baseline", "Kept"]

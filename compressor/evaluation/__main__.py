@@ -18,8 +18,9 @@ from compressor.evaluation.methods import METHODS, RATIOS, Entry, build, entries
 from compressor.evaluation.plot import draw
 from compressor.evaluation.quality import Mark, examine
 from compressor.evaluation.table import Row, as_json, markdown
+from compressor.omni.checkpoint import load_config, selector_config
 from compressor.training.scenes import Split
-from compressor.training.student import Student, selector_config
+from compressor.training.student import Student
 from compressor.weights import EMBEDDED_MODEL, RANDOM_TRAINED_TEXT
 
 QUICK_METHODS = ("full", "omnisift", "omnisift_live", "random_trained", "random", "uniform")
@@ -46,8 +47,8 @@ def _compare(arguments: argparse.Namespace) -> list[Row]:
     layout = load_layout(arguments.model)
     header = torch.tensor(layout.header())
     rows = entries(tuple(arguments.methods), tuple(arguments.ratios))
-    config = selector_config(student.geometry)
-    sizes, hidden_size = config.selector, config.hidden_size
+    sizes = selector_config(load_config(arguments.model))
+    hidden_size = student.geometry.hidden_size
     marks: dict[Entry, dict[int, list[Mark]]] = defaultdict(lambda: defaultdict(list))
     tokens: dict[Entry, list[int]] = defaultdict(lambda: [0, 0])
     for seed in range(arguments.seeds):

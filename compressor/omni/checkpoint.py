@@ -60,21 +60,25 @@ def load_config(source: str | Path) -> Qwen2_5OmniThinkerConfig:
 
 
 def selector_config(config: Qwen2_5OmniThinkerConfig) -> SelectorConfig:
-    """Return the audio selector's sizes: those of a `compressor` entry, else the published ones.
+    """Return the audio selector's config: that of a `compressor` entry, else the published one.
+
+    The entry's `quiet_score` is optional: only a selector whose scores are probabilities has one.
 
     Raises:
-        ValueError: If the entry lacks a size, or its sizes do not fit together.
+        ValueError: If the entry lacks a size, its sizes do not fit together, or a value is out of
+            range.
     """
     entry = getattr(config, "compressor", None)
     if entry is None:
         return SelectorConfig()
     try:
         width, heads = int(entry["selector_size"]), int(entry["num_heads"])
+        quiet_score = float(entry.get("quiet_score", 0.0))
     except (KeyError, TypeError, ValueError) as exc:
         raise ValueError(
             f"the config's compressor entry must give selector_size and num_heads, got {entry}"
         ) from exc
-    return SelectorConfig(width=width, heads=heads, head_width=width // 2)
+    return SelectorConfig(width, heads, head_width=width // 2, quiet_score=quiet_score)
 
 
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:

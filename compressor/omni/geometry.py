@@ -51,8 +51,12 @@ class Geometry:
     selector_heads: int = 4
 
 
-def thinker_config(geometry: Geometry) -> Qwen2_5OmniThinkerConfig:
+def thinker_config(geometry: Geometry, quiet_score: float = 0.0) -> Qwen2_5OmniThinkerConfig:
     """Build the config of a thinker of these sizes, with the ids of `byte_tokenizer`.
+
+    Args:
+        geometry: The sizes.
+        quiet_score: What the audio selector's scores mean; see `SelectorConfig`.
 
     Raises:
         ValueError: If heads do not divide a width, or a head's width is no multiple of 4.
@@ -76,6 +80,7 @@ def thinker_config(geometry: Geometry) -> Qwen2_5OmniThinkerConfig:
         "compressor": {
             "selector_size": geometry.selector_size,
             "num_heads": geometry.selector_heads,
+            "quiet_score": quiet_score,
         },
     }
     return Qwen2_5OmniThinkerConfig(**fields)

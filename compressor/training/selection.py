@@ -10,12 +10,17 @@ from enum import Enum
 import torch
 from torch import Tensor
 
+from compressor.assembly import SelectedAudio, kept_flags
 from compressor.audio import AudioSelector
-from compressor.config import CompressorConfig, CrossChunkConfig
+from compressor.config import CompressorConfig, CrossChunkConfig, SelectorConfig
+from compressor.hearing import pick_audio
 from compressor.keep import keep_top, num_kept, straight_through, take
 from compressor.live import LivePruner
 from compressor.training.student import GRID, Kept, Tokens
 from compressor.video import PrunedVideo, VideoPruner
+
+# chosen on validation scenes (docs/experiments.md), for selectors trained with the event loss
+QUIET_SCORE = 0.5
 
 
 class Rule(Enum):
@@ -35,12 +40,20 @@ class Budget:
         video_keep_ratio: Kept / total of each grid.
         audio_keep_ratio: Kept / total of the audio.
         cross_chunk: Rules of the live profile; None: each chunk by itself.
+        quiet_score: With those rules, the score below which audio is dropped as quiet.
     """
 
     rule: Rule
     video_keep_ratio: float = 1.0
     audio_keep_ratio: float = 1.0
     cross_chunk: CrossChunkConfig | None = None
+    quiet_score: float = QUIET_SCORE
+
+    def config(self, hidden_size: int) -> CompressorConfig:
+        """Say the same to the library."""
+        selector = SelectorConfig(quiet_score=self.quiet_score)
+        ratios = (self.video_keep_ratio, self.audio_keep_ratio)
+        return CompressorConfig(hidden_size, *ratios, self.cross_chunk, selector)
 
 
 def select(tokens: Tokens, budget: Budget, selector: AudioSelector) -> tuple[Kept, Tensor]:
@@ -53,25 +66,24 @@ def select(tokens: Tokens, budget: Budget, selector: AudioSelector) -> tuple[Kep
     num_chunks = tokens.video.shape[1]
     video = tokens.video.flatten(0, 1)
     audio = tokens.audio.flatten(0, 1)
+    config = budget.config(video.shape[-1])
     if budget.rule is Rule.RANDOM:
         pruned, scores = _random_video(video, budget), torch.rand_like(audio[..., 0]).float()
     else:
-        pruned = _prune(video, num_chunks, budget)
+        pruned = _prune(video, num_chunks, config)
         scores = selector(pruned.embeddings, audio).float()
-    num_audio = num_kept(audio.shape[1], budget.audio_keep_ratio)
-    heard = keep_top(scores.detach(), num_audio)
-    embeddings = take(audio, heard)
+    index, is_kept = pick_audio(scores.detach(), config)
+    embeddings, heard_scores = take(audio, index), take(scores, index)
     if budget.rule is Rule.OMNISIFT:
-        embeddings = straight_through(embeddings, take(scores, heard))
-    kept = _gather(pruned, embeddings, heard, num_chunks)
-    return kept, scores
+        embeddings = straight_through(embeddings, heard_scores)
+    heard = SelectedAudio(embeddings, index, heard_scores, is_kept)
+    return _gather(pruned, heard, num_chunks), scores
 
 
-def _prune(video: Tensor, num_chunks: int, budget: Budget) -> PrunedVideo:
-    config = CompressorConfig(video.shape[-1], budget.video_keep_ratio, budget.audio_keep_ratio)
-    if budget.cross_chunk is None:
+def _prune(video: Tensor, num_chunks: int, config: CompressorConfig) -> PrunedVideo:
+    if config.cross_chunk is None:
         return VideoPruner(config).prune([video[:, 0], video[:, 1]], None)
-    return _prune_live(video, num_chunks, config, budget.cross_chunk)
+    return _prune_live(video, num_chunks, config, config.cross_chunk)
 
 
 def _prune_live(
@@ -93,15 +105,8 @@ def _prune_live(
         embeddings=torch.cat([opening.embeddings, following.embeddings])[order],
         index=torch.cat([opening.index, following.index])[order],
         scores=torch.cat([opening.scores, following.scores])[order],
-        is_kept=torch.cat([_flags(opening), _flags(following)])[order],
-        num_kept=(),
-        is_fresh=(),
+        is_kept=torch.cat([kept_flags(opening), kept_flags(following)])[order],
     )
-
-
-def _flags(pruned: PrunedVideo) -> Tensor:
-    everything = torch.ones_like(pruned.index, dtype=torch.bool)
-    return everything if pruned.is_kept is None else pruned.is_kept
 
 
 def _random_video(video: Tensor, budget: Budget) -> PrunedVideo:
@@ -110,20 +115,20 @@ def _random_video(video: Tensor, budget: Budget) -> PrunedVideo:
     index = keep_top(scores, number).view(len(video), 2, number)
     index = (index + torch.tensor([[0], [GRID]], device=video.device)).flatten(1)
     embeddings = take(video.flatten(1, 2), index)
-    return PrunedVideo(embeddings, index, torch.zeros_like(index).float(), None, (), ())
+    return PrunedVideo(embeddings, index, torch.zeros_like(index).float())
 
 
-def _gather(pruned: PrunedVideo, audio: Tensor, heard: Tensor, num_chunks: int) -> Kept:
+def _gather(pruned: PrunedVideo, heard: SelectedAudio, num_chunks: int) -> Kept:
     chunk_tokens = 2 * GRID + 50
-    index = torch.cat([pruned.index, heard + 2 * GRID], dim=1)
-    seen = torch.cat([_flags(pruned), torch.ones_like(heard, dtype=torch.bool)], dim=1)
+    index = torch.cat([pruned.index, heard.index + 2 * GRID], dim=1)
+    seen = torch.cat([kept_flags(pruned), kept_flags(heard)], dim=1)
     start = torch.arange(len(index), device=index.device) % num_chunks * chunk_tokens
     by_clip = (len(index) // num_chunks, -1)
     index = (index + start[:, None]).view(by_clip)
     seen = seen.view(by_clip)
-    embeddings = torch.cat([pruned.embeddings, audio], dim=1)
+    embeddings = torch.cat([pruned.embeddings, heard.embeddings], dim=1)
     embeddings = embeddings.reshape(*by_clip, embeddings.shape[-1])
-    if pruned.is_kept is None:
+    if pruned.is_kept is None and heard.is_kept is None:
         return Kept(embeddings, index, seen)
     return _compact(Kept(embeddings, index, seen))
 
@@ -134,4 +139,4 @@ def _compact(kept: Kept) -> Kept:
     return Kept(take(kept.embeddings, order), take(kept.index, order), take(kept.seen, order))
 
 
-__all__ = ["Budget", "Rule", "select"]
+__all__ = ["QUIET_SCORE", "Budget", "Rule", "select"]

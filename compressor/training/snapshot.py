@@ -16,6 +16,7 @@ from compressor.omni.checkpoint import load_tokenizer
 from compressor.omni.export import write_checkpoint
 from compressor.omni.geometry import thinker_config
 from compressor.omni.shards import read_tensors
+from compressor.training.selection import QUIET_SCORE
 from compressor.training.student import Student
 from compressor.training.trainer import Place
 
@@ -124,11 +125,23 @@ def export(
     tokenizer: PreTrainedTokenizerBase,
     notes: dict[str, str],
     dtype: torch.dtype = torch.float16,
+    quiet_score: float = QUIET_SCORE,
 ) -> Path:
-    """Write the checkpoint that the service loads; see `write_checkpoint`."""
+    """Write the checkpoint that the service loads; see `write_checkpoint`.
+
+    Args:
+        folder: See `write_checkpoint`.
+        student: Whose weights.
+        tokenizer: See `write_checkpoint`.
+        notes: See `write_checkpoint`.
+        dtype: Of the weights as written.
+        quiet_score: Score below which the live profiles drop audio; 0 for a selector that was not
+            trained to tell events from background.
+    """
     tensors = student.thinker.state_dict().items()
     rounded = {f"thinker.{name}": tensor.to(dtype) for name, tensor in tensors}
-    return write_checkpoint(folder, thinker_config(student.geometry), rounded, tokenizer, notes)
+    config = thinker_config(student.geometry, quiet_score)
+    return write_checkpoint(folder, config, rounded, tokenizer, notes)
 
 
 def _parts(student: Student) -> dict[str, Tensor]:

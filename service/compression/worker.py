@@ -189,6 +189,7 @@ class CompressorWorker:
             hidden_size=self._selector.v_proj.in_features,
             video_keep_ratio=chosen.video_keep_ratio,
             audio_keep_ratio=chosen.audio_keep_ratio,
+            selector=self._selector.config,
         )
 
     async def _logged(self, session_id: SessionId, index: int, last_index: int) -> ChunkRecord:

@@ -1,8 +1,9 @@
+import pytest
 import torch
 
-from compressor.assembly import SelectedAudio, assemble
+from compressor.assembly import SelectedAudio, Tally, assemble, kept_flags
 from compressor.batch import Batch, Request
-from compressor.tokens import TokenCounts
+from compressor.tokens import CompressedChunk, TokenCounts
 from compressor.video import PrunedVideo, StreamState
 from tests.tensors import make_token_chunk
 
@@ -12,20 +13,26 @@ VIDEO_INDEX = torch.tensor([[0, 2, 5], [1, 3, 4]])
 AUDIO_INDEX = torch.tensor([[1, 3], [0, 2]])
 
 
-def make_video(is_kept: torch.Tensor | None, num_kept: tuple[int, ...]) -> PrunedVideo:
+def make_video(
+    is_kept: torch.Tensor | None = None, is_fresh: torch.Tensor | None = None
+) -> PrunedVideo:
     all_video = torch.cat(BATCH.grids, dim=1)
     embeddings = torch.stack([all_video[row, VIDEO_INDEX[row]] for row in range(2)])
     scores = torch.tensor([[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]])
-    return PrunedVideo(embeddings, VIDEO_INDEX, scores, is_kept, num_kept, (True, True))
+    return PrunedVideo(embeddings, VIDEO_INDEX, scores, is_kept, is_fresh)
 
 
-def make_audio() -> SelectedAudio:
+def make_audio(is_kept: torch.Tensor | None = None) -> SelectedAudio:
     embeddings = torch.stack([BATCH.audio[row, AUDIO_INDEX[row]] for row in range(2)])
-    return SelectedAudio(embeddings, AUDIO_INDEX, torch.tensor([[0.7, 0.8], [0.9, 1.0]]))
+    return SelectedAudio(embeddings, AUDIO_INDEX, torch.tensor([[0.7, 0.8], [0.9, 1.0]]), is_kept)
+
+
+def put_together(video: PrunedVideo, audio: SelectedAudio) -> list[CompressedChunk]:
+    return assemble(BATCH, video, audio, Tally.of(video, audio))
 
 
 def test_both_modalities_are_joined_in_order() -> None:
-    done = assemble(BATCH, make_video(None, (3, 3)), make_audio())
+    done = put_together(make_video(), make_audio())
 
     assert [chunk.kept.tolist() for chunk in done] == [[0, 2, 5, 7, 9], [1, 3, 4, 6, 8]]
     assert [chunk.modality.tolist() for chunk in done] == [[0, 0, 0, 1, 1]] * 2
@@ -41,18 +48,46 @@ def test_both_modalities_are_joined_in_order() -> None:
         assert chunk.counts_kept == TokenCounts(3, 2)
 
 
-def test_counts_may_differ_from_chunk_to_chunk() -> None:
-    is_kept = torch.tensor([[True, False, False], [True, False, True]])
+SEEN = torch.tensor([[True, False, False], [True, False, True]])
+HEARD = torch.tensor([[False, True], [True, True]])
 
-    done = assemble(BATCH, make_video(is_kept, (1, 2)), make_audio())
 
-    assert [chunk.kept.tolist() for chunk in done] == [[0, 7, 9], [1, 4, 6, 8]]
-    assert [chunk.counts_kept for chunk in done] == [TokenCounts(1, 2), TokenCounts(2, 2)]
-    torch.testing.assert_close(done[1].scores, torch.tensor([0.4, 0.6, 0.9, 1.0]))
+@pytest.mark.parametrize(
+    ("seen", "heard", "kept"),
+    [
+        (SEEN, None, [[0, 7, 9], [1, 4, 6, 8]]),
+        (None, HEARD, [[0, 2, 5, 9], [1, 3, 4, 6, 8]]),
+        (SEEN, HEARD, [[0, 9], [1, 4, 6, 8]]),
+    ],
+    ids=["video", "audio", "both"],
+)
+def test_counts_may_differ_from_chunk_to_chunk(
+    seen: torch.Tensor | None, heard: torch.Tensor | None, kept: list[list[int]]
+) -> None:
+    done = put_together(make_video(seen), make_audio(heard))
+
+    assert [chunk.kept.tolist() for chunk in done] == kept
+    counts = [TokenCounts(sum(i < 6 for i in row), sum(i >= 6 for i in row)) for row in kept]
+    assert [chunk.counts_kept for chunk in done] == counts
+    scores = dict(zip([1, 3, 4, 6, 8], [0.4, 0.5, 0.6, 0.9, 1.0], strict=True))
+    torch.testing.assert_close(done[1].scores, torch.tensor([scores[i] for i in kept[1]]))
     for source, chunk in zip(CHUNKS, done, strict=True):
         everything = torch.cat([*source.grids, source.audio])
         assert torch.equal(chunk.embeddings, everything[chunk.kept])
         assert torch.equal(chunk.positions, source.positions[:, chunk.kept])
+
+
+def test_a_tally_counts_what_goes_on_and_says_which_chunks_are_fresh() -> None:
+    counted = Tally.of(make_video(SEEN, torch.tensor([False, True])), make_audio(HEARD))
+    by_shape = Tally.of(make_video(), make_audio())
+
+    assert counted == Tally((TokenCounts(1, 1), TokenCounts(2, 2)), (False, True))
+    assert by_shape == Tally((TokenCounts(3, 2), TokenCounts(3, 2)), (True, True))
+
+
+def test_without_flags_everything_within_budget_goes_on() -> None:
+    assert kept_flags(make_video()).tolist() == [[True] * 3] * 2
+    assert kept_flags(make_audio(HEARD)).tolist() == HEARD.tolist()
 
 
 def test_all_audio_is_kept_with_score_one() -> None:

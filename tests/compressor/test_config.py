@@ -76,6 +76,7 @@ def test_hidden_size_must_be_positive() -> None:
         {"still_saliency": -0.1},
         {"cut_saliency": 2.1},
         {"anchor_ratio": 0.0},
+        {"audio_anchor_ratio": 1.1},
         {"refresh_chunks": 0},
         {"grid_s": 0.0},
         {"max_gap_s": -1.0},
@@ -84,6 +85,41 @@ def test_hidden_size_must_be_positive() -> None:
 def test_cross_chunk_rule_out_of_range_is_refused(changes: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(changes)).split("_")[0]):
         CrossChunkConfig(**changes)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize(
+    ("profile", "audio_keep_ratio", "expected"),
+    [
+        ("live", None, 0.4),
+        ("live", 0.9, 0.4),
+        ("live", 1.0, 0.0),
+        ("speech", None, 0.0),
+        ("speech", 0.5, 0.4),
+        ("paper-25", None, 0.0),
+        ("full", 0.5, 0.0),
+    ],
+)
+def test_quiet_audio_is_dropped_only_where_a_live_profile_asks_for_less_than_all(
+    profile: str, audio_keep_ratio: float | None, expected: float
+) -> None:
+    config = CompressorConfig.from_profile(
+        profile,
+        hidden_size=8,
+        audio_keep_ratio=audio_keep_ratio,
+        selector=SelectorConfig(quiet_score=0.4),
+    )
+
+    assert config.quiet_score == expected
+
+
+def test_a_selector_that_only_ranks_finds_nothing_quiet() -> None:
+    assert CompressorConfig.from_profile("live", hidden_size=8).quiet_score == 0.0
+
+
+@pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])
+def test_quiet_score_out_of_range_is_refused(score: float) -> None:
+    with pytest.raises(ValueError, match="quiet_score is 0 to 1"):
+        SelectorConfig(quiet_score=score)
 
 
 @pytest.mark.parametrize("changes", [{"width": 30}, {"heads": 0}, {"head_width": 0}])

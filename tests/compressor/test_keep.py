@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compressor.keep import keep_top, num_kept, rank, straight_through, take
+from compressor.keep import keep_top, keep_within, num_kept, rank, straight_through, take
 
 
 def reference_keep(scores: list[float], num_keep: int) -> list[int]:
@@ -76,6 +76,21 @@ def test_permuting_the_scores_permutes_the_kept_tokens(order: list[int]) -> None
 def test_count_out_of_range_is_refused(num_keep: int) -> None:
     with pytest.raises(ValueError, match=f"cannot keep {num_keep} of 3"):
         keep_top(torch.zeros(1, 3), num_keep)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.data())
+def test_of_the_tokens_within_budget_the_counted_best_are_marked(
+    levels: list[int], data: st.DataObject
+) -> None:
+    budget = data.draw(st.integers(0, len(levels)))
+    count = data.draw(st.integers(0, budget))
+    scores = torch.tensor([levels, levels], dtype=torch.float32)
+
+    index, is_kept = keep_within(scores, budget, torch.tensor([count, budget]))
+
+    assert index.tolist() == [reference_keep(levels, budget)] * 2
+    assert index[0][is_kept[0]].tolist() == reference_keep(levels, count)
+    assert bool(is_kept[1].all())
 
 
 def test_rank_orders_all() -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from compressor.config import PROFILE_NAMES, CompressorConfig, SelectorConfig
+from compressor.config import PROFILE_NAMES, CompressorConfig, CrossChunkConfig, SelectorConfig
 from compressor.keep import num_kept
 from compressor.pipeline import TokenCompressor
 from compressor.tokens import CompressedChunk, Modality, TokenChunk, TokenCounts
@@ -12,13 +12,16 @@ from compressor.video import StreamState
 from tests.tensors import HIDDEN_SIZE, make_token_chunk
 
 SMALL = SelectorConfig(width=32, heads=4, head_width=16)
+# about a quarter of random audio is scored above this by these weights
+CALIBRATED = replace(SMALL, quiet_score=0.57)
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+SELECTORS = pytest.mark.parametrize("selector", [SMALL, CALIBRATED], ids=["ranks", "calibrated"])
 PROFILES = pytest.mark.parametrize("profile", PROFILE_NAMES)
 
 
-def make_compressor(profile: str = "paper-25", **ratios: float) -> TokenCompressor:
+def make_compressor(profile: str = "paper-25", selector: SelectorConfig = SMALL) -> TokenCompressor:
     return TokenCompressor(
-        CompressorConfig.from_profile(profile, hidden_size=HIDDEN_SIZE, selector=SMALL, **ratios)
+        CompressorConfig.from_profile(profile, hidden_size=HIDDEN_SIZE, selector=selector)
     )
 
 
@@ -146,10 +149,50 @@ def test_full_profile_is_the_identity_with_scores(dtype: torch.dtype) -> None:
     assert len(set(result.scores[:24].tolist())) > 1
 
 
-def test_speech_profile_keeps_all_audio() -> None:
-    result, _ = make_compressor("speech").compress(make_token_chunk())
+@pytest.mark.parametrize("selector", [SMALL, replace(SMALL, quiet_score=1.0)], ids=str)
+def test_speech_profile_keeps_all_audio(selector: SelectorConfig) -> None:
+    result, _ = make_compressor("speech", selector).compress(make_token_chunk())
 
     assert result.counts_kept == TokenCounts(video=6, audio=10)
+
+
+def test_live_stream_keeps_only_audio_that_reaches_the_quiet_score() -> None:
+    every, few = make_compressor("live"), make_compressor("live", CALIBRATED)
+    no_floor = CrossChunkConfig(audio_anchor_ratio=0.01)
+    few = TokenCompressor(replace(few.config, cross_chunk=no_floor))
+
+    counts = set()
+    for seed in range(8):
+        chunk = make_token_chunk(seed, num_audio=30)
+        (budget, _), (kept, _) = every.compress(chunk), few.compress(chunk)
+        is_heard = (budget.modality == Modality.VIDEO) | (budget.scores >= 0.57)
+        assert kept.kept.tolist() == budget.kept[is_heard].tolist()
+        counts.add(kept.counts_kept.audio)
+    assert min(counts) < max(counts) < budget.counts_kept.audio
+
+
+def test_silent_live_stream_keeps_its_best_scored_anchors() -> None:
+    chunk = make_token_chunk(num_audio=30)
+    silent = make_compressor("live", replace(SMALL, quiet_score=1.0))
+
+    (budget, _), (kept, _) = make_compressor("live").compress(chunk), silent.compress(chunk)
+
+    floor = num_kept(30, CrossChunkConfig().audio_anchor_ratio)
+    best = budget.scores[budget.modality == Modality.AUDIO].sort(descending=True).values
+    assert torch.equal(
+        kept.scores[kept.modality == Modality.AUDIO].sort(descending=True).values, best[:floor]
+    )
+
+
+@PROFILES
+def test_a_quiet_score_leaves_other_profiles_alone(profile: str) -> None:
+    chunk = make_token_chunk()
+
+    ranked, _ = make_compressor(profile).compress(chunk)
+    calibrated, _ = make_compressor(profile, CALIBRATED).compress(chunk)
+
+    is_same = torch.equal(ranked.kept, calibrated.kept)
+    assert is_same == (profile != "live")
 
 
 def test_live_stream_spends_less_on_a_still_scene() -> None:
@@ -192,10 +235,11 @@ def test_live_state_is_a_cache_that_changes_no_paper_result() -> None:
 
 
 @PROFILES
+@SELECTORS
 @DTYPES
-def test_batch_equals_loop(profile: str, dtype: torch.dtype) -> None:
+def test_batch_equals_loop(profile: str, selector: SelectorConfig, dtype: torch.dtype) -> None:
     shapes = [((12, 12), 10), ((12, 12), 10), ((12, 7), 10), ((), 4), ((12, 12), 0), ((12, 12), 10)]
-    compressor = make_compressor(profile)
+    compressor = make_compressor(profile, selector)
     looped: list[StreamState | None] = [None] * len(shapes)
     batched: list[StreamState | None] = [None] * len(shapes)
 
@@ -265,13 +309,18 @@ def test_nan_is_refused_and_named_unless_unchecked() -> None:
 
 
 @PROFILES
+@SELECTORS
 @DTYPES
 @pytest.mark.parametrize("grid_sizes", [(12, 12), (12, 9), (12,), ()], ids=str)
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_one_bad_value_is_found_wherever_it_is(
-    value: float, grid_sizes: tuple[int, ...], dtype: torch.dtype, profile: str
+    value: float,
+    grid_sizes: tuple[int, ...],
+    dtype: torch.dtype,
+    selector: SelectorConfig,
+    profile: str,
 ) -> None:
-    compressor = make_compressor(profile)
+    compressor = make_compressor(profile, selector)
     first = make_token_chunk(0, grid_sizes=grid_sizes, dtype=dtype)
     _, state = compressor.compress(first)
     num_parts = len(first.grids) + 1
@@ -308,9 +357,10 @@ def test_starts_in_eval_mode_and_builds_no_graph() -> None:
     assert not result.scores.requires_grad
 
 
+@PROFILES
 @DTYPES
-def test_training_values_equal_evaluation_values(dtype: torch.dtype) -> None:
-    chunk, compressor = make_token_chunk(dtype=dtype), make_compressor()
+def test_training_values_equal_evaluation_values(dtype: torch.dtype, profile: str) -> None:
+    chunk, compressor = make_token_chunk(dtype=dtype), make_compressor(profile, CALIBRATED)
 
     evaluated, _ = compressor.compress(chunk)
     trained, _ = compressor.train().compress(chunk)
@@ -319,9 +369,12 @@ def test_training_values_equal_evaluation_values(dtype: torch.dtype) -> None:
     assert torch.equal(trained.kept, evaluated.kept)
 
 
+@SELECTORS
 @pytest.mark.parametrize("profile", ["paper-25", "live", "full"])
-def test_gradient_reaches_every_parameter_of_the_selector(profile: str) -> None:
-    compressor = make_compressor(profile).train()
+def test_gradient_reaches_every_parameter_of_the_selector(
+    profile: str, selector: SelectorConfig
+) -> None:
+    compressor = make_compressor(profile, selector).train()
     chunks = [make_token_chunk(seed) for seed in range(2)]
 
     results = compressor.compress_batch(chunks, [None, None])

@@ -116,7 +116,8 @@ def test_counts_are_known_from_shapes_alone() -> None:
 
     pruned = VideoPruner(CompressorConfig(8, 0.33, 0.6)).prune(grids, None)
 
-    assert pruned.num_kept == (212, 212, 212)
+    assert pruned.index.shape == (3, 212)
+    assert pruned.is_kept is None  # nothing to count, nothing to wait for
 
 
 def test_permuting_places_permutes_the_kept_tokens() -> None:
@@ -142,7 +143,7 @@ def test_no_video_gives_empty_rows() -> None:
 
     assert empty.embeddings.shape == (2, 0, 8)
     assert empty.index.shape == empty.scores.shape == (2, 0)
-    assert empty.num_kept == (0, 0)
+    assert empty.is_kept is None
 
 
 def test_grid_precedes_an_adjacent_chunk_of_equal_kind() -> None:

@@ -5,6 +5,8 @@ from compressor.evaluation.exam import ExamConfig, Paper, papers
 from compressor.evaluation.examinee import load_layout
 from compressor.evaluation.methods import Entry, build
 from compressor.evaluation.quality import Result, compress, examine
+from compressor.omni.checkpoint import load_config
+from compressor.omni.checkpoint import selector_config as stored_selector_config
 from compressor.training.scenes import Split
 from compressor.training.selection import Budget, Rule, select
 from compressor.training.student import Student, selector_config
@@ -12,9 +14,9 @@ from compressor.weights import EMBEDDED_MODEL
 
 
 def sit(paper: Paper, method: str, student: Student, header: torch.Tensor) -> Result:
-    config = selector_config(student.geometry)
+    sizes = stored_selector_config(load_config(EMBEDDED_MODEL))
     entry = Entry(method, 1.0 if method == "full" else 0.25)
-    compressor = build(entry, student.selector, config.selector, config.hidden_size)
+    compressor = build(entry, student.selector, sizes, student.geometry.hidden_size)
     return examine(paper, compressor, student, header, 0)
 
 

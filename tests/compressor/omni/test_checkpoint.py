@@ -162,6 +162,16 @@ def test_selector_sizes_come_from_the_config(tiny_folder: Path) -> None:
     assert (sizes.width, sizes.heads, sizes.head_width) == (64, 4, 32)
 
 
+@pytest.mark.parametrize(("entry", "expected"), [({}, 0.0), ({"quiet_score": 0.3}, 0.3)])
+def test_what_is_quiet_is_the_checkpoints_to_say(
+    tiny_folder: Path, entry: dict[str, float], expected: float
+) -> None:
+    config = load_config(tiny_folder)
+    config.compressor = {"selector_size": 64, "num_heads": 4, **entry}
+
+    assert selector_config(config).quiet_score == expected
+
+
 def test_selector_sizes_default_to_the_published_ones(tiny_folder: Path) -> None:
     config = load_config(tiny_folder)
     del config.compressor

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -20,16 +22,24 @@ def tokens() -> Tokens:
     return Tokens(scene + change * amount, torch.randn(2, 3, 50, 48, generator=generator))
 
 
-@pytest.mark.parametrize("rules", [None, RULES], ids=["paper", "live"])
+@pytest.mark.parametrize(
+    ("rules", "quiet_share"),
+    [(None, 0.5), (RULES, 0.0), (RULES, 0.5), (RULES, 0.8), (RULES, 1.0)],
+    ids=["paper", "live", "busy", "quiet", "silent"],
+)
 @torch.no_grad()
 def test_the_same_tokens_are_kept_as_by_the_compressor(
-    tokens: Tokens, student: Student, rules: CrossChunkConfig | None
+    tokens: Tokens, student: Student, rules: CrossChunkConfig | None, quiet_share: float
 ) -> None:
-    sizes = selector_config(student.geometry).selector
+    # untrained scores lie close together: the threshold is put where it divides them
+    _, scores = select(tokens, Budget(Rule.OMNISIFT, 0.23, 0.5), student.selector)
+    quiet_score = float(scores.quantile(quiet_share)) if quiet_share else 0.0
+    sizes = replace(selector_config(student.geometry).selector, quiet_score=quiet_score)
     config = CompressorConfig(48, 0.23, 0.5, rules, sizes)
     compressor = TokenCompressor(config, student.selector)
 
-    kept, _ = select(tokens, Budget(Rule.OMNISIFT, 0.23, 0.5, rules), student.selector)
+    budget = Budget(Rule.OMNISIFT, 0.23, 0.5, rules, quiet_score)
+    kept, _ = select(tokens, budget, student.selector)
 
     for clip in range(2):
         state, expected = None, []
@@ -58,8 +68,12 @@ def test_random_dropping_keeps_as_many_of_each(tokens: Tokens, student: Student)
     assert (kept.index.diff(dim=1) > 0).all()
 
 
-def test_gradient_reaches_the_selector(tokens: Tokens, student: Student) -> None:
-    kept, _ = select(tokens, Budget(Rule.OMNISIFT, 0.23, 0.5), student.selector)
+@pytest.mark.parametrize("rules", [None, RULES], ids=["paper", "live"])
+def test_gradient_reaches_the_selector(
+    tokens: Tokens, student: Student, rules: CrossChunkConfig | None
+) -> None:
+    budget = Budget(Rule.OMNISIFT, 0.23, 0.5, rules, quiet_score=0.5)
+    kept, _ = select(tokens, budget, student.selector)
     kept.embeddings.square().sum().backward()
 
     gradients = [parameter.grad for parameter in student.selector.parameters()]

@@ -8,12 +8,17 @@ from safetensors.torch import save_file
 from compressor.audio import AudioSelector
 from compressor.omni.checkpoint import (
     load_audio_tower,
+    load_config,
     load_selector_state,
     load_text_model,
     load_tokenizer,
     load_vision_tower,
 )
+from compressor.omni.checkpoint import (
+    selector_config as stored_selector_config,
+)
 from compressor.omni.geometry import Geometry
+from compressor.training.selection import QUIET_SCORE
 from compressor.training.snapshot import (
     export,
     load_checkpoint,
@@ -60,6 +65,7 @@ def test_the_service_can_load_what_is_exported(tmp_path: Path, student: Student)
         state = trained.state_dict()
         for name, tensor in loaded.state_dict().items():
             torch.testing.assert_close(tensor, state[name].half().float())
+    assert stored_selector_config(load_config(folder)).quiet_score == QUIET_SCORE
     assert load_tokenizer(folder).encode("ring") == word_tokenizer().encode("ring")
     assert (folder / "NOTE.md").read_text() == "hello"
 

@@ -6,22 +6,23 @@ The impure edge: arguments, files, progress. The last line on stdout is one JSON
 import argparse
 import json
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from compressor.evaluation.exam import ExamConfig, papers
-from compressor.evaluation.examinee import load_examinee, load_layout
-from compressor.evaluation.methods import METHODS, RATIOS, Entry, build, entries
+from compressor.evaluation.comparison import Marked, mark_all
+from compressor.evaluation.equal import equal_json, equal_markdown
+from compressor.evaluation.exam import ExamConfig, PaperPlan, plan_papers
+from compressor.evaluation.methods import METHODS, RATIOS, Entry, entries
 from compressor.evaluation.plot import draw
-from compressor.evaluation.quality import Mark, examine
+from compressor.evaluation.quality import Mark
 from compressor.evaluation.table import Row, as_json, markdown
-from compressor.omni.checkpoint import load_config, selector_config
+from compressor.tokens import TokenCounts
 from compressor.training.scenes import Split
-from compressor.training.student import Student
-from compressor.weights import EMBEDDED_MODEL, RANDOM_TRAINED_TEXT
+from compressor.weights import EMBEDDED_MODEL
 
 QUICK_METHODS = ("full", "omnisift", "omnisift_live", "random_trained", "random", "uniform")
 QUICK_RATIOS = (0.25,)
@@ -30,53 +31,53 @@ QUICK_RATIOS = (0.25,)
 def main() -> None:
     """Run the comparison and write what was asked for."""
     arguments = _arguments()
-    torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(1)
     rows = _compare(arguments)
+    text = f"{markdown(rows)}\n{equal_markdown(rows)}"
     if arguments.table:
-        arguments.table.write_text(markdown(rows))
+        arguments.table.write_text(text)
     if arguments.plot:
         draw(rows, arguments.plot)
     if not arguments.table:
-        print(markdown(rows))
-    print(json.dumps(as_json(rows)), flush=True)
+        print(text)
+    print(json.dumps(as_json(rows) | equal_json(rows)), flush=True)
 
 
 def _compare(arguments: argparse.Namespace) -> list[Row]:
-    student = load_examinee(arguments.model)
-    random_student = load_examinee(arguments.model, RANDOM_TRAINED_TEXT)
-    layout = load_layout(arguments.model)
-    header = torch.tensor(layout.header())
-    rows = entries(tuple(arguments.methods), tuple(arguments.ratios))
-    sizes = selector_config(load_config(arguments.model))
-    hidden_size = student.geometry.hidden_size
-    marks: dict[Entry, dict[int, list[Mark]]] = defaultdict(lambda: defaultdict(list))
-    tokens: dict[Entry, list[int]] = defaultdict(lambda: [0, 0])
-    for seed in range(arguments.seeds):
-        compressors = [build(row, student.selector, sizes, hidden_size, seed) for row in rows]
-        exam = ExamConfig(
-            seed, arguments.clips, arguments.questions, split=Split[arguments.split.upper()]
-        )
-        for number, paper in enumerate(papers(exam, student, layout)):
-            for row, compressor in zip(rows, compressors, strict=True):
-                reader: Student = random_student if row.has_random_weights else student
-                result = examine(paper, compressor, reader, header, 10_000 * seed + number)
-                marks[row][seed].extend(result.marks)
-                tokens[row][0] += result.tokens_in
-                tokens[row][1] += result.tokens_kept
-            _progress(seed, number, rows, marks)
-    return [Row(row, marks[row], *tokens[row]) for row in rows]
+    asked = entries(tuple(arguments.methods), tuple(arguments.ratios))
+    plans = [plan for seed in range(arguments.seeds) for plan in _plans(arguments, seed)]
+    started_s, papers = time.monotonic(), []
+    for marked in mark_all(plans, asked, arguments.model, arguments.workers):
+        papers.append(marked)
+        _progress(plans, papers, time.monotonic() - started_s)
+    return [_row(entry, plans, papers) for entry in asked]
 
 
-def _progress(
-    seed: int,
-    number: int,
-    rows: Sequence[Entry],
-    marks: dict[Entry, dict[int, list[Mark]]],
-) -> None:
-    asked = marks[rows[0]][seed]
-    right = sum(mark.is_right for mark in asked)
-    text = f"seed {seed} paper {number}: {rows[0].method} {right} of {len(asked)}"
-    print(text, file=sys.stderr, flush=True)
+def _plans(arguments: argparse.Namespace, seed: int) -> list[PaperPlan]:
+    split = Split[arguments.split.upper()]
+    return plan_papers(ExamConfig(seed, arguments.clips, arguments.questions, split=split))
+
+
+def _row(entry: Entry, plans: Sequence[PaperPlan], papers: Sequence[Marked]) -> Row:
+    marks: dict[int, list[Mark]] = defaultdict(list)
+    for plan, marked in zip(plans, papers, strict=True):
+        marks[plan.config.seed].extend(marked[entry].marks)
+    results = [marked[entry] for marked in papers]
+    counts = (
+        TokenCounts(sum(one.video for one in side), sum(one.audio for one in side))
+        for side in zip(*((one.counts_in, one.counts_kept) for one in results), strict=True)
+    )
+    return Row(entry, marks, *counts)
+
+
+def _progress(plans: Sequence[PaperPlan], papers: Sequence[Marked], elapsed_s: float) -> None:
+    first = next(iter(papers[0]))
+    marks = [mark for marked in papers for mark in marked[first].marks]
+    right = sum(mark.is_right for mark in marks)
+    share = sum(plan.seconds for plan in plans[: len(papers)]) / sum(p.seconds for p in plans)
+    left_s = elapsed_s * (1 - share) / share
+    text = f"{len(papers)} of {len(plans)} papers, {first.method} {right} of {len(marks)} right"
+    print(f"{text}, about {left_s:.0f} s left", file=sys.stderr, flush=True)
 
 
 def _arguments() -> argparse.Namespace:
@@ -90,7 +91,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--clips", type=int, help="per seed")
     parser.add_argument("--questions", type=int, default=20, help="per clip")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     parser.add_argument("--table", type=Path, help="markdown file to write")
     parser.add_argument("--plot", type=Path, help="image file to write")
     arguments = parser.parse_args()

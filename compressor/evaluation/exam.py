@@ -1,6 +1,7 @@
 """Test papers: scenes, their tokens and questions about them.
 
-Encoded once, since no method changes what the towers see. Knows nothing about methods.
+Encoded once, since no method changes what the towers see. Each is drawn by itself, so that several
+processes may share an exam. Knows nothing about methods.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from compressor.omni.chat import ChatLayout
 from compressor.omni.positions import chunk_positions
 from compressor.tokens import TokenChunk
 from compressor.training.batches import (
+    IGNORED,
     BatchConfig,
     choose_questions,
     encode_turn,
@@ -49,8 +51,30 @@ class ExamConfig:
     seed: int
     num_clips: int
     questions_per_clip: int
-    lengths_s: Mapping[int, float] = field(default_factory=lambda: LENGTHS_S)
+    lengths_s: Mapping[int, float] = field(default_factory=lambda: dict(LENGTHS_S))
     split: Split = Split.TEST
+
+
+@dataclass(frozen=True, slots=True)
+class PaperPlan:
+    """A paper yet to be drawn.
+
+    Attributes:
+        config: The exam it belongs to.
+        number: Its number in the exam, from 0.
+        length_s: Of its clips, seconds.
+        seeds: Of its scenes.
+    """
+
+    config: ExamConfig
+    number: int
+    length_s: int
+    seeds: tuple[int, ...]
+
+    @property
+    def seconds(self) -> int:
+        """Of clip, all together."""
+        return self.length_s * len(self.seeds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +84,7 @@ class Paper:
     Attributes:
         tokens: All tokens of the B clips.
         asked: Q questions per clip.
-        tails: `[B, Q, L]` input ids.
+        tails: `[B, Q, L]` input ids, up to where the last of the answers begins.
         targets: `[B, Q, L]`; see `Batch`.
     """
 
@@ -85,38 +109,45 @@ class Paper:
         )
 
 
-@torch.no_grad()
-def papers(config: ExamConfig, student: Student, layout: ChatLayout) -> Iterator[Paper]:
-    """Draw, render and encode the papers of one seed, a few clips of one length at a time."""
-    studio = Studio(torch.device("cpu"), config.seed)
-    rng = np.random.default_rng([config.seed, int(config.split)])
+def plan_papers(config: ExamConfig) -> list[PaperPlan]:
+    """Divide the clips of an exam into papers: a few clips of one length each."""
+    plans: list[PaperPlan] = []
     for length_s, share in config.lengths_s.items():
         num_clips = max(1, round(share * config.num_clips))
         per_paper = max(1, _PAPER_S // length_s)
         for first in range(0, num_clips, per_paper):
             numbers = range(first, min(first + per_paper, num_clips))
-            seeds = [config.seed * 1_000_000 + length_s * 1_000 + number for number in numbers]
-            yield _paper(config, length_s, seeds, (student, layout, studio, rng))
+            start = config.seed * 1_000_000 + length_s * 1_000
+            seeds = tuple(start + number for number in numbers)
+            plans.append(PaperPlan(config, len(plans), length_s, seeds))
+    return plans
 
 
-def _paper(
-    config: ExamConfig,
-    length_s: int,
-    seeds: list[int],
-    tools: tuple[Student, ChatLayout, Studio, np.random.Generator],
-) -> Paper:
-    student, layout, studio, rng = tools
-    scenes = [draw_scene(config.split, seed, float(length_s)) for seed in seeds]
+@torch.no_grad()
+def draw_paper(plan: PaperPlan, student: Student, layout: ChatLayout) -> Paper:
+    """Draw, render and encode a paper; equal for equal plans."""
+    config = plan.config
+    rng = np.random.default_rng([int(config.split), *plan.seeds])
+    scenes = [draw_scene(config.split, seed, float(plan.length_s)) for seed in plan.seeds]
     number = config.questions_per_clip
     asked = [choose_questions(questions(scene), number, rng, weights={}) for scene in scenes]
     encoded = [[encode_turn(layout, one.text, one.answer) for one in row] for row in asked]
-    batch = make_batch(scenes, layout, rng, BatchConfig((length_s,), (1.0,), length_s))
+    tails, targets = (torch.tensor([[turn[i] for turn in row] for row in encoded]) for i in (0, 1))
+    length = int((targets != IGNORED).int().argmax(dim=2).max()) + 1
+    batch = make_batch(scenes, layout, rng, BatchConfig((plan.length_s,), (1.0,), plan.length_s))
+    studio = Studio(torch.device("cpu"), plan.seeds[0])
     return Paper(
         tokens=student.encode(*studio.shoot(batch)),
         asked=tuple(map(tuple, asked)),
-        tails=torch.tensor([[ids for ids, _ in row] for row in encoded]),
-        targets=torch.tensor([[targets for _, targets in row] for row in encoded]),
+        tails=tails[:, :, :length],
+        targets=targets[:, :, :length],
     )
 
 
-__all__ = ["LENGTHS_S", "ExamConfig", "Paper", "papers"]
+def papers(config: ExamConfig, student: Student, layout: ChatLayout) -> Iterator[Paper]:
+    """Draw the papers of one seed, one at a time."""
+    for plan in plan_papers(config):
+        yield draw_paper(plan, student, layout)
+
+
+__all__ = ["LENGTHS_S", "ExamConfig", "Paper", "PaperPlan", "draw_paper", "papers", "plan_papers"]

@@ -50,6 +50,8 @@ def accuracy(marks: Sequence[Mark], seed: int = 0) -> Accuracy:
 
 def gap(ours: Sequence[Mark], theirs: Sequence[Mark], seed: int = 0) -> Accuracy:
     """Difference of two methods on the same questions; the interval pairs clips."""
+    if not ours:
+        return Accuracy(float("nan"), float("nan"), float("nan"), 0)
     pairs: dict[tuple[int, int], list[int]] = defaultdict(list)
     for one, other in zip(ours, theirs, strict=True):
         pairs[one.clip].append(int(one.is_right) - int(other.is_right))

@@ -8,20 +8,25 @@ from compressor.baselines.random_drop import RandomDrop
 from compressor.baselines.registry import BASELINE_NAMES, build_baseline
 from compressor.config import CompressorConfig, SelectorConfig
 from compressor.pipeline import Compressor, TokenCompressor
+from compressor.tokens import TokenCounts
+from compressor.training.student import AUDIO_TOKENS, CHUNK_S, GRID
 
 # overall keep ratio: (video, audio); 0.35 and 0.25 as published (arXiv 2602.04804, Table 6)
 RATIOS = MappingProxyType(
     {0.5: (0.47, 0.70), 0.35: (0.33, 0.60), 0.25: (0.23, 0.50), 0.15: (0.13, 0.30)}
 )
 FULL = "full"
+LIVE = "omnisift_live"
+LIVE_RATIO = 0.25  # of the service's default profile, before it thins
 RANDOM_TRAINED = "random_trained"
+BASELINES = (RANDOM_TRAINED, *BASELINE_NAMES)
+TRAINED = (RANDOM_TRAINED, "audio_only")  # baselines with weights that this repository trains
 METHODS = (
     FULL,
     "omnisift",
-    "omnisift_live",
+    LIVE,
     "omnisift_untrained",
-    RANDOM_TRAINED,
-    *BASELINE_NAMES,
+    *BASELINES,
 )
 
 
@@ -32,10 +37,13 @@ class Entry:
     Attributes:
         method: One of `METHODS`.
         keep_ratio: 1.0 for `full`, else a key of `RATIOS`.
+        is_at_live: Whether it keeps as many tokens as `omnisift_live` at this ratio did on the same
+            clips, instead of what the ratio says.
     """
 
     method: str
     keep_ratio: float
+    is_at_live: bool = False
 
     @property
     def has_random_weights(self) -> bool:
@@ -44,9 +52,35 @@ class Entry:
 
 
 def entries(methods: tuple[str, ...], ratios: tuple[float, ...]) -> list[Entry]:
-    """List the rows of a comparison; `full` has one."""
+    """List the rows of a comparison.
+
+    `full` has one, and every method but the live profile a second one at as many tokens as that
+    keeps, where it is compared.
+    """
+    pruning = [method for method in methods if method != FULL]
     rows = [Entry(FULL, 1.0)] if FULL in methods else []
-    return rows + [Entry(m, ratio) for ratio in ratios for m in methods if m != FULL]
+    rows += [Entry(method, ratio) for ratio in ratios for method in pruning]
+    if Entry(LIVE, LIVE_RATIO) in rows:
+        rows += [Entry(m, LIVE_RATIO, is_at_live=True) for m in pruning if m != LIVE]
+    return rows
+
+
+def as_many(kept: TokenCounts, num_chunks: int) -> tuple[float, float]:
+    """Give ratios that spread tokens evenly: the same share of every chunk.
+
+    Args:
+        kept: All that was kept of `num_chunks` chunks.
+        num_chunks: Of two grids each.
+
+    Returns:
+        Video and audio ratio. A chunk holds whole tokens, equally many in both grids: what rounding
+        takes from the video goes to the audio, so that the sum is off by half a token per chunk at
+        most.
+    """
+    by_grid = max(1, round(kept.video / num_chunks / CHUNK_S))
+    audio = max(1, round(kept.total / num_chunks) - CHUNK_S * by_grid)
+    # half a token less than whole, since counts are rounded up
+    return (by_grid - 0.5) / GRID, min(1.0, (audio - 0.5) / AUDIO_TOKENS)
 
 
 def build(
@@ -55,6 +89,7 @@ def build(
     sizes: SelectorConfig,
     hidden_size: int,
     seed: int = 0,
+    ratios: tuple[float, float] | None = None,
 ) -> Compressor:
     """Build the method of a row.
 
@@ -64,6 +99,7 @@ def build(
         sizes: Its sizes.
         hidden_size: D.
         seed: Of what is random: the weights of the untrained selector, and what random drop drops.
+        ratios: Video and audio ratio; by default those that go with the row's.
 
     Raises:
         ValueError: On an unknown method or ratio.
@@ -72,13 +108,14 @@ def build(
         return TokenCompressor(CompressorConfig(hidden_size, 1.0, 1.0, selector=sizes), selector)
     if entry.keep_ratio not in RATIOS:
         raise ValueError(f"keep_ratio {entry.keep_ratio} is none of {', '.join(map(str, RATIOS))}")
-    config = CompressorConfig(hidden_size, *RATIOS[entry.keep_ratio], selector=sizes)
+    ratios = ratios or RATIOS[entry.keep_ratio]
+    config = CompressorConfig(hidden_size, *ratios, selector=sizes)
     if entry.method == "omnisift":
         return TokenCompressor(config, selector)
     if entry.method == "omnisift_untrained":
         # seed 0 is what the trained selector started from
         return TokenCompressor(replace(config, selector=replace(sizes, seed=1 + seed)))
-    if entry.method == "omnisift_live":
+    if entry.method == LIVE:
         live = CompressorConfig.from_profile("live", hidden_size=hidden_size).cross_chunk
         return TokenCompressor(replace(config, cross_chunk=live), selector)
     if entry.method in ("random", RANDOM_TRAINED):
@@ -86,4 +123,17 @@ def build(
     return build_baseline(entry.method, config)
 
 
-__all__ = ["FULL", "METHODS", "RANDOM_TRAINED", "RATIOS", "Entry", "build", "entries"]
+__all__ = [
+    "BASELINES",
+    "FULL",
+    "LIVE",
+    "LIVE_RATIO",
+    "METHODS",
+    "RANDOM_TRAINED",
+    "RATIOS",
+    "TRAINED",
+    "Entry",
+    "as_many",
+    "build",
+    "entries",
+]

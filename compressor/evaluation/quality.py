@@ -12,13 +12,14 @@ from torch import Tensor
 
 from compressor.evaluation.exam import Paper
 from compressor.pipeline import Compressor
-from compressor.tokens import CompressedChunk
+from compressor.tokens import CompressedChunk, TokenCounts
 from compressor.training.questions import Kind
 from compressor.training.step import right_answers
-from compressor.training.student import GRID, Kept, Student, place
+from compressor.training.student import AUDIO_TOKENS, GRID, Kept, Student, place
 from compressor.video import StreamState
 
-CHUNK_TOKENS = 2 * GRID + 50
+_VIDEO_TOKENS = 2 * GRID
+CHUNK_TOKENS = _VIDEO_TOKENS + AUDIO_TOKENS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,8 @@ class Result:
     """What a method did on a paper: marks, and tokens in and kept."""
 
     marks: tuple[Mark, ...]
-    tokens_in: int
-    tokens_kept: int
+    counts_in: TokenCounts
+    counts_kept: TokenCounts
 
 
 @torch.no_grad()
@@ -75,8 +76,9 @@ def examine(
         for clip, row in enumerate(paper.asked)
         for question, is_right in zip(row, right[clip], strict=True)
     ]
-    total = num_clips * paper.num_chunks * CHUNK_TOKENS
-    return Result(tuple(marks), total, int(kept.seen.sum()))
+    num_chunks = num_clips * paper.num_chunks
+    counts_in = TokenCounts(num_chunks * _VIDEO_TOKENS, num_chunks * AUDIO_TOKENS)
+    return Result(tuple(marks), counts_in, _count(kept))
 
 
 def compress(paper: Paper, compressor: Compressor) -> Kept:
@@ -91,6 +93,11 @@ def compress(paper: Paper, compressor: Compressor) -> Kept:
             streams[clip].append(compressed)
             states[clip] = state
     return _pad([_join(stream) for stream in streams])
+
+
+def _count(kept: Kept) -> TokenCounts:
+    is_audio = kept.index % CHUNK_TOKENS >= _VIDEO_TOKENS
+    return TokenCounts(int((kept.seen & ~is_audio).sum()), int((kept.seen & is_audio).sum()))
 
 
 def _join(stream: Sequence[CompressedChunk]) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from compressor.evaluation.marks import (
 )
 from compressor.evaluation.methods import FULL, Entry
 from compressor.evaluation.quality import Mark
+from compressor.tokens import TokenCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +24,18 @@ class Row:
     Attributes:
         entry: Which method at which ratio.
         marks: By seed.
-        tokens_in: Before compression, all seeds.
-        tokens_kept: After it.
+        counts_in: Tokens before compression, all seeds.
+        counts_kept: After it.
     """
 
     entry: Entry
     marks: Mapping[int, Sequence[Mark]]
-    tokens_in: int
-    tokens_kept: int
+    counts_in: TokenCounts
+    counts_kept: TokenCounts
 
     @property
     def kept_ratio(self) -> float:
-        return self.tokens_kept / self.tokens_in
+        return self.counts_kept.total / self.counts_in.total
 
     @property
     def every_mark(self) -> list[Mark]:
@@ -50,7 +51,7 @@ def as_json(rows: Sequence[Row]) -> dict[str, object]:
     found: dict[str, dict[str, dict[str, object]]] = {
         name: {} for name in ("accuracy", "interval", "by_seed", "kept")
     }
-    for row in rows:
+    for row in _by_ratio(rows):
         method, ratio = row.entry.method, str(row.entry.keep_ratio)
         overall = accuracy(row.every_mark)
         values = {
@@ -65,14 +66,20 @@ def as_json(rows: Sequence[Row]) -> dict[str, object]:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Three tables: by what is needed, by kind of question, by age of the evidence."""
+    """Tables: by what is needed, kind of question, age of the evidence; then the gaps."""
+    by_ratio = _by_ratio(rows)
     parts = [
         ("What a question needs", COLUMNS),
         ("Kind of question", KIND_COLUMNS),
         ("Age of the evidence", AGE_COLUMNS),
     ]
-    tables = [f"### {title}\n\n{_table(rows, columns)}" for title, columns in parts]
-    return "\n\n".join([*tables, f"### Against full tokens\n\n{_gaps(rows)}"]) + "\n"
+    tables = [f"### {title}\n\n{_table(by_ratio, columns)}" for title, columns in parts]
+    tables.append(f"### Against full tokens\n\n{_gaps(by_ratio)}")
+    return "\n\n".join(tables) + "\n"
+
+
+def _by_ratio(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if not row.entry.is_at_live]
 
 
 def _table(rows: Sequence[Row], columns: Sequence[tuple[str, Filter]]) -> str:
@@ -80,15 +87,21 @@ def _table(rows: Sequence[Row], columns: Sequence[tuple[str, Filter]]) -> str:
     lines = [head, ["---"] * len(head)]
     for row in rows:
         marks = row.every_mark
-        cells = [_cell(accuracy([m for m in marks if holds(m)])) for _, holds in columns]
+        cells = [cell(accuracy([m for m in marks if holds(m)])) for _, holds in columns]
         entry = row.entry
         lines.append([entry.method, str(entry.keep_ratio), f"{row.kept_ratio:.3f}", *cells])
     numbers = [sum(map(holds, rows[0].every_mark)) for _, holds in columns]
     lines.append(["questions", "", "", *map(str, numbers)])
+    return as_table(lines)
+
+
+def as_table(lines: Sequence[Sequence[str]]) -> str:
+    """Write lines of cells as a markdown table."""
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cell(found: Accuracy) -> str:
+def cell(found: Accuracy) -> str:
+    """Write an accuracy in percent with half of its interval."""
     if not found.number:
         return "-"
     half = (found.high - found.low) / 2
@@ -107,7 +120,7 @@ def _gaps(rows: Sequence[Row]) -> str:
             interval = f"{100 * found.low:+.1f} to {100 * found.high:+.1f}"
             ratio = str(row.entry.keep_ratio)
             lines.append([row.entry.method, ratio, f"{100 * found.mean:+.1f}", interval])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return as_table(lines)
 
 
-__all__ = ["Row", "as_json", "markdown"]
+__all__ = ["Row", "as_json", "as_table", "cell", "markdown"]

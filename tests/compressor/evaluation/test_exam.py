@@ -1,9 +1,11 @@
+import pickle
 from pathlib import Path
 
 import torch
 
-from compressor.evaluation.exam import ExamConfig, Paper, papers
+from compressor.evaluation.exam import ExamConfig, Paper, draw_paper, papers, plan_papers
 from compressor.evaluation.examinee import load_layout
+from compressor.training.batches import IGNORED
 from compressor.training.student import Student
 
 
@@ -23,6 +25,39 @@ def test_every_length_has_its_share(folder: Path, student: Student) -> None:
     found = list(papers(config, student, load_layout(folder)))
 
     assert [(paper.num_chunks, len(paper.tails)) for paper in found] == [(2, 3), (3, 1)]
+
+
+def test_a_paper_does_not_depend_on_those_before_it(folder: Path, student: Student) -> None:
+    config = ExamConfig(seed=0, num_clips=4, questions_per_clip=3, lengths_s={4: 0.75, 6: 0.25})
+    layout = load_layout(folder)
+
+    in_turn = list(papers(config, student, layout))[1]
+    alone = draw_paper(plan_papers(config)[1], student, layout)
+
+    assert alone.asked == in_turn.asked
+    assert torch.equal(alone.tokens.video, in_turn.tokens.video)
+
+
+def test_plans_number_the_papers_and_share_no_scene() -> None:
+    plans = [plan for seed in range(2) for plan in plan_papers(ExamConfig(seed, 36, 20))]
+
+    seeds = [seed for plan in plans for seed in plan.seeds]
+    assert len(set(seeds)) == len(seeds) == 2 * 36
+    assert [plan.number for plan in plans] == [*range(15), *range(15)]
+    assert max(plan.seconds for plan in plans) <= 64
+
+
+def test_a_plan_can_be_sent_to_another_process() -> None:
+    plans = plan_papers(ExamConfig(seed=0, num_clips=4, questions_per_clip=2))
+
+    assert pickle.loads(pickle.dumps(plans)) == plans
+
+
+def test_questions_end_where_the_answer_begins(paper: Paper) -> None:
+    last = (paper.targets != IGNORED).int().argmax(dim=2)
+
+    assert paper.tails.shape == paper.targets.shape
+    assert int(last.max()) == paper.tails.shape[2] - 1
 
 
 def test_chunks_are_the_tokens_in_stream_time(paper: Paper) -> None:

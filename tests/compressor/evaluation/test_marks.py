@@ -26,6 +26,7 @@ def test_the_interval_holds_the_mean_and_is_none_without_spread() -> None:
 
 def test_without_questions_there_is_no_accuracy() -> None:
     assert math.isnan(accuracy([]).mean)
+    assert math.isnan(gap([], []).mean)
 
 
 def test_a_gap_pairs_questions() -> None:

@@ -1,8 +1,21 @@
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from compressor.evaluation.exam import Paper
-from compressor.evaluation.methods import METHODS, RATIOS, Entry, build, entries
+from compressor.evaluation.methods import (
+    LIVE,
+    LIVE_RATIO,
+    METHODS,
+    RATIOS,
+    Entry,
+    as_many,
+    build,
+    entries,
+)
+from compressor.keep import num_kept
+from compressor.tokens import TokenCounts
 from compressor.training.student import Student, selector_config
 
 
@@ -10,6 +23,39 @@ def test_full_tokens_are_asked_once() -> None:
     found = entries(("full", "random"), (0.5, 0.25))
 
     assert found == [Entry("full", 1.0), Entry("random", 0.5), Entry("random", 0.25)]
+
+
+def test_with_the_live_profile_the_others_are_asked_at_its_tokens_too() -> None:
+    found = entries(("full", LIVE, "random"), (0.25, 0.15))
+
+    assert [entry for entry in found if entry.is_at_live] == [
+        Entry("random", LIVE_RATIO, is_at_live=True)
+    ]
+
+
+@given(st.integers(1, 128), st.integers(1, 50), st.integers(1, 40))
+def test_as_many_tokens_are_spread_evenly(video: int, audio: int, num_chunks: int) -> None:
+    kept = TokenCounts(max(2, video) * num_chunks, audio * num_chunks)
+
+    ratios = as_many(kept, num_chunks)
+
+    by_chunk = 2 * num_kept(64, ratios[0]) + num_kept(50, ratios[1])
+    assert abs(by_chunk - kept.total / num_chunks) <= 1
+    assert abs(2 * num_kept(64, ratios[0]) - kept.video / num_chunks) <= 1
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if method not in ("full", LIVE)])
+def test_methods_keep_as_many_tokens_as_they_are_told(
+    method: str, student: Student, paper: Paper
+) -> None:
+    config = selector_config(student.geometry)
+    ratios = as_many(TokenCounts(12 * 10, 13 * 10), 10)
+    entry = Entry(method, LIVE_RATIO, is_at_live=True)
+    sizes, width = config.selector, config.hidden_size
+
+    compressor = build(entry, student.selector, sizes, width, ratios=ratios)
+
+    assert compressor.compress(paper.chunk(0, 0))[0].counts_kept == TokenCounts(12, 13)
 
 
 @pytest.mark.parametrize("method", METHODS)

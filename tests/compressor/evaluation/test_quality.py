@@ -7,6 +7,7 @@ from compressor.evaluation.methods import Entry, build
 from compressor.evaluation.quality import Result, compress, examine
 from compressor.omni.checkpoint import load_config
 from compressor.omni.checkpoint import selector_config as stored_selector_config
+from compressor.tokens import TokenCounts
 from compressor.training.scenes import Split
 from compressor.training.selection import Budget, Rule, select
 from compressor.training.student import Student, selector_config
@@ -41,8 +42,14 @@ def test_marks_are_of_the_questions_in_order(
 
     kinds = [question.kind for row in paper.asked for question in row]
     assert [mark.kind for mark in result.marks] == kinds
-    assert result.tokens_in == result.tokens_kept == 2 * 4 * 178
+    assert result.counts_in == result.counts_kept == TokenCounts(2 * 4 * 128, 2 * 4 * 50)
     assert all(0 <= mark.age_s <= 8 for mark in result.marks)
+
+
+def test_tokens_kept_are_counted_by_modality(
+    student: Student, paper: Paper, header: torch.Tensor
+) -> None:
+    assert sit(paper, "omnisift", student, header).counts_kept == TokenCounts(8 * 30, 8 * 25)
 
 
 @pytest.mark.parametrize(("method", "at_least"), [("full", 0.93), ("omnisift_live", 0.9)])

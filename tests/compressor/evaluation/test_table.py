@@ -1,6 +1,7 @@
 from compressor.evaluation.methods import Entry
 from compressor.evaluation.quality import Mark
 from compressor.evaluation.table import Row, as_json, markdown
+from compressor.tokens import TokenCounts
 from compressor.training.questions import Kind
 
 
@@ -9,7 +10,8 @@ def row(method: str, ratio: float, right: int) -> Row:
         Mark((0, clip), Kind.LOOK, clip < right, 1.0, is_on_screen=None, is_unseen=False)
         for clip in range(10)
     ]
-    return Row(Entry(method, ratio), {0: marks[:5], 1: marks[5:]}, 100, round(100 * ratio))
+    kept = TokenCounts(round(60 * ratio), round(40 * ratio))
+    return Row(Entry(method, ratio), {0: marks[:5], 1: marks[5:]}, TokenCounts(60, 40), kept)
 
 
 ROWS = [row("full", 1.0, 10), row("omnisift", 0.25, 8)]

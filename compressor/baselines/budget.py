@@ -22,9 +22,16 @@ def audio_budget(chunk: TokenChunk, config: CompressorConfig) -> int:
     return num_kept(len(chunk.audio), config.audio_keep_ratio)
 
 
-def evenly_spaced(num_tokens: int, num_keep: int) -> Tensor:
-    """Pick the middles of `num_keep` equal parts of a row: `[num_keep]` int64, ascending."""
-    return ((2 * torch.arange(num_keep) + 1) * num_tokens) // (2 * max(num_keep, 1))
+def evenly_spaced(num_tokens: int, num_keep: int, phase: float = 0.5) -> Tensor:
+    """Pick one token of each of `num_keep` equal parts of a row: `[num_keep]` int64, ascending.
+
+    Args:
+        num_tokens: Of the row.
+        num_keep: At most as many.
+        phase: Where in its part, in [0, 1); its middle by default.
+    """
+    part = num_tokens / max(num_keep, 1)
+    return ((torch.arange(num_keep, dtype=torch.float64) + phase) * part + 1e-9).long()
 
 
 def share(total: int, weights: Sequence[float], limits: Sequence[int]) -> list[int]:

@@ -1,5 +1,7 @@
 """DyCoke-style temporal merging: windows of four frames, an anchor and what differs from it."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -11,12 +13,23 @@ from compressor.baselines.budget import (
     share,
 )
 from compressor.baselines.dtd import change
+from compressor.config import CompressorConfig
 from compressor.tokens import TokenChunk
 from compressor.video import StreamState
 
 WINDOW = 4
-# in the published default (merging ratio 0.7) an anchor keeps all, another frame 0.3 of its tokens
-_ANCHOR_SHARE, _OTHER_SHARE = 1.0, 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class DycokeOptions:
+    """What of DyCoke may be tuned.
+
+    Attributes:
+        other_share: Tokens of a compared grid for each of an anchor's, 0.3 in the published
+            default (merging ratio 0.7), where anchors are kept whole.
+    """
+
+    other_share: float = 2.0
 
 
 class TemporalMerge(Baseline):
@@ -32,9 +45,9 @@ class TemporalMerge(Baseline):
     gap or a change of size a window starts anew; a chunk of other than two grids is a window by
     itself.
 
-    Knobs: the published merging ratio leaves (1 + 3 * share) / 4 of the tokens, so no setting keeps
-    less than a quarter. Here an anchor and another grid share the chunk's budget as 1 : 0.3, the
-    published proportion, and an anchor cut below its size is thinned evenly.
+    Knobs: `DycokeOptions`. The published merging ratio leaves (1 + 3 * share) / 4 of the tokens, so
+    no setting keeps less than a quarter. Here an anchor and another grid share the chunk's budget
+    as 1 : `other_share`, and an anchor cut below its size is thinned evenly.
 
     Audio, which the method does not treat, is merged by the same rule with one token as a frame,
     each chunk by itself (the OmniSIFT paper, too, compares with merging in both modalities). Scores
@@ -43,10 +56,14 @@ class TemporalMerge(Baseline):
     Source: DyCoke (arXiv 2411.15024), section 3; code KD-TAO/DyCoke.
     """
 
+    def __init__(self, config: CompressorConfig, options: DycokeOptions | None = None) -> None:
+        super().__init__(config)
+        self._options = options or DycokeOptions()
+
     def keep_video(self, chunk: TokenChunk, state: StreamState) -> Kept:
         """See `Baseline`."""
         scores = self._scores(chunk, state)
-        weights = [_ANCHOR_SHARE if _is_anchor(grid) else _OTHER_SHARE for grid in scores]
+        weights = [1.0 if _is_anchor(grid) else self._options.other_share for grid in scores]
         limits = [len(grid) for grid in chunk.grids]
         budgets = share(sum(grid_budgets(chunk, self.config)), weights, limits)
         index, start = [], 0
@@ -87,4 +104,4 @@ def _is_anchor(scores: Tensor) -> bool:
     return bool(scores[0] == NEW_SALIENCY)
 
 
-__all__ = ["TemporalMerge"]
+__all__ = ["DycokeOptions", "TemporalMerge"]

@@ -1,5 +1,7 @@
 """OmniZip-style compression, made causal: audio says where the video tokens go."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -7,16 +9,35 @@ from torch.nn import functional
 from compressor.baselines.baseline import Baseline, Kept
 from compressor.baselines.budget import audio_budget, evenly_spaced, grid_budgets, share
 from compressor.baselines.dtd import change
+from compressor.config import CompressorConfig
 from compressor.keep import keep_top
 from compressor.tokens import TokenChunk
 from compressor.video import StreamState
 
 # published settings: https://github.com/KD-TAO/OmniZip
-CONTEXT_RATIO = 0.05  # audio tokens kept as anchors for others to be merged into, of all
 MERGED_PER_ANCHOR = 3
 NUM_NEIGHBOURS = 5
-_MIN_REMOVED, _MAX_REMOVED = 0.35, 0.75  # of the video of a window with all, with no salient audio
-_ATTENTION_SCALE = 8.0  # of cosines, as of normed queries and keys in heads of 64
+
+
+@dataclass(frozen=True, slots=True)
+class OmnizipOptions:
+    """What of OmniZip may be tuned; removed shares are published ones by default.
+
+    Attributes:
+        context_ratio: Audio tokens kept as anchors for others to be merged into, of all; 0.05 as
+            published.
+        min_removed: Of the video of a window whose audio is all salient.
+        max_removed: Of the video of one whose audio is not.
+        attention_scale: Of cosines; 8 is that of normed queries and keys in heads of 64.
+        is_normed: Whether attention follows cosines; else inner products over the root of D, by
+            which long embeddings receive more.
+    """
+
+    context_ratio: float = 0.3
+    min_removed: float = 0.35
+    max_removed: float = 0.75
+    attention_scale: float = 8.0
+    is_normed: bool = True
 
 
 class AudioGuidedMerge(Baseline):
@@ -38,10 +59,15 @@ class AudioGuidedMerge(Baseline):
     - Windows. It shares the clip's video budget over windows of one chunk each, normalized over the
       clip. Here the chunk's budget is shared over its grids, each with the audio of its time.
 
-    Knobs: the published removed shares become the keep ratios; anchors count as kept.
+    Knobs: `OmnizipOptions`. The published removed shares become the keep ratios; anchors count as
+    kept.
 
     Source: OmniZip (arXiv 2511.14582), section 3; code KD-TAO/OmniZip.
     """
+
+    def __init__(self, config: CompressorConfig, options: OmnizipOptions | None = None) -> None:
+        super().__init__(config)
+        self._options = options or OmnizipOptions()
 
     def keep_video(self, chunk: TokenChunk, state: StreamState) -> Kept:
         """See `Baseline`."""
@@ -54,16 +80,20 @@ class AudioGuidedMerge(Baseline):
 
     def keep_audio(self, chunk: TokenChunk, num_keep: int, video: Kept) -> Kept:
         """See `Baseline`."""
-        attention = attention_received(chunk.audio)
+        attention = self._attention(chunk.audio)
         dominant, anchors, rest = self._split(attention, num_keep)
         merged = chunk.audio.clone()
         merged[anchors] = merge_into(anchors, rest, chunk.audio, torch.cat(chunk.grids))
         index = torch.cat([dominant, anchors]).sort().values
         return Kept.rows(merged, index, attention)
 
+    def _attention(self, audio: Tensor) -> Tensor:
+        options = self._options
+        return attention_received(audio, options.attention_scale if options.is_normed else None)
+
     def _split(self, attention: Tensor, num_keep: int) -> tuple[Tensor, Tensor, Tensor]:
         """Split audio tokens into dominant ones, anchors, and the rest; each ascending."""
-        num_anchors = min(round(CONTEXT_RATIO * len(attention)), num_keep)
+        num_anchors = min(round(self._options.context_ratio * len(attention)), num_keep)
         dominant = keep_top(attention.unsqueeze(0), num_keep - num_anchors)[0]
         others = _without(torch.arange(len(attention), device=attention.device), dominant)
         anchors = others[evenly_spaced(len(others), num_anchors).to(others.device)]
@@ -81,22 +111,36 @@ class AudioGuidedMerge(Baseline):
         num_grids, num_audio = len(chunk.grids), len(chunk.audio)
         if num_audio < num_grids:
             return [1.0] * num_grids
-        attention = attention_received(chunk.audio)
+        attention = self._attention(chunk.audio)
         dominant, _, _ = self._split(attention, audio_budget(chunk, self.config))
         is_dominant = torch.zeros(num_audio, device=attention.device)
         is_dominant[dominant] = 1
         parts = is_dominant.tensor_split(num_grids)
         salient = torch.stack([part.mean() for part in parts]).tolist()
-        return [1 - _MAX_REMOVED + (_MAX_REMOVED - _MIN_REMOVED) * part for part in salient]
+        least, most = 1 - self._options.max_removed, 1 - self._options.min_removed
+        return [least + (most - least) * part for part in salient]
 
 
-def attention_received(tokens: Tensor) -> Tensor:
-    """Score tokens `[A, D]` by the mean attention of the others: `[A]` float32, sums to 1."""
+def attention_received(tokens: Tensor, scale: float | None = 8.0) -> Tensor:
+    """Score tokens by the mean attention of the others.
+
+    Args:
+        tokens: `[A, D]`, A >= 1.
+        scale: Of cosines; None: inner products over the root of D instead.
+
+    Returns:
+        `[A]` float32, sums to 1.
+    """
     if len(tokens) == 1:
         return torch.ones(1, device=tokens.device)
-    unit = functional.normalize(tokens.float(), dim=-1)
-    logits = (_ATTENTION_SCALE * unit @ unit.T).fill_diagonal_(-torch.inf)
-    return logits.softmax(dim=1).mean(dim=0)
+    tokens = tokens.float()
+    if scale is None:
+        logits = tokens @ tokens.T / tokens.shape[1] ** 0.5
+    else:
+        unit = functional.normalize(tokens, dim=-1)
+        logits = scale * unit @ unit.T
+    received: Tensor = logits.fill_diagonal_(-torch.inf).softmax(dim=1).mean(dim=0)
+    return received
 
 
 def merge_into(anchors: Tensor, rest: Tensor, audio: Tensor, video: Tensor) -> Tensor:
@@ -164,4 +208,10 @@ def _without(index: Tensor, removed: Tensor) -> Tensor:
     return index[~torch.isin(index, removed)]
 
 
-__all__ = ["AudioGuidedMerge", "attention_received", "density_peaks", "merge_into"]
+__all__ = [
+    "AudioGuidedMerge",
+    "OmnizipOptions",
+    "attention_received",
+    "density_peaks",
+    "merge_into",
+]

@@ -1,6 +1,7 @@
 """Measures methods against each other: `python -m compressor.evaluation quality [--quick]`.
 
-The impure edge: arguments, files, progress. The last line on stdout is one JSON object.
+`tune` tries the options of the methods instead, on validation scenes. The impure edge: arguments,
+files, progress. The last line on stdout is one JSON object.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from compressor.evaluation.methods import METHODS, RATIOS, Entry, entries
 from compressor.evaluation.plot import draw
 from compressor.evaluation.quality import Mark
 from compressor.evaluation.table import Row, as_json, markdown
+from compressor.evaluation.tuning import GRIDS, best, candidates, describe, tuning_table
 from compressor.tokens import TokenCounts
 from compressor.training.scenes import Split
 from compressor.weights import EMBEDDED_MODEL
@@ -29,10 +31,18 @@ QUICK_RATIOS = (0.25,)
 
 
 def main() -> None:
-    """Run the comparison and write what was asked for."""
+    """Run what was asked for."""
     arguments = _arguments()
     torch.set_num_threads(1)
-    rows = _compare(arguments)
+    if arguments.command == "tune":
+        _tune(arguments)
+    else:
+        _measure(arguments)
+
+
+def _measure(arguments: argparse.Namespace) -> None:
+    asked = entries(tuple(arguments.methods), tuple(arguments.ratios))
+    rows = _compare(arguments, asked)
     text = f"{markdown(rows)}\n{equal_markdown(rows)}"
     if arguments.table:
         arguments.table.write_text(text)
@@ -43,8 +53,14 @@ def main() -> None:
     print(json.dumps(as_json(rows) | equal_json(rows)), flush=True)
 
 
-def _compare(arguments: argparse.Namespace) -> list[Row]:
-    asked = entries(tuple(arguments.methods), tuple(arguments.ratios))
+def _tune(arguments: argparse.Namespace) -> None:
+    rows = _compare(arguments, candidates(arguments.methods))
+    print(tuning_table(rows))
+    found = {method: describe(options) for method, options in best(rows).items()}
+    print(json.dumps({"best": found, "questions": len(rows[0].every_mark)}), flush=True)
+
+
+def _compare(arguments: argparse.Namespace, asked: Sequence[Entry]) -> list[Row]:
     plans = [plan for seed in range(arguments.seeds) for plan in _plans(arguments, seed)]
     started_s, papers = time.monotonic(), []
     for marked in mark_all(plans, asked, arguments.model, arguments.workers):
@@ -82,12 +98,12 @@ def _progress(plans: Sequence[PaperPlan], papers: Sequence[Marked], elapsed_s: f
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["quality"])
+    parser.add_argument("command", choices=["quality", "tune"])
     parser.add_argument("--quick", action="store_true", help="a subset, minutes on a CPU")
     parser.add_argument("--model", type=Path, default=EMBEDDED_MODEL)
     parser.add_argument("--methods", nargs="+", choices=METHODS)
     parser.add_argument("--ratios", nargs="+", type=float, choices=sorted(RATIOS))
-    parser.add_argument("--split", choices=["validation", "test"], default="test")
+    parser.add_argument("--split", choices=["validation", "test"])
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--clips", type=int, help="per seed")
     parser.add_argument("--questions", type=int, default=20, help="per clip")
@@ -95,11 +111,26 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--table", type=Path, help="markdown file to write")
     parser.add_argument("--plot", type=Path, help="image file to write")
     arguments = parser.parse_args()
+    if arguments.command == "tune":
+        return _tuning_defaults(parser, arguments)
     quick = arguments.quick
+    arguments.split = arguments.split or "test"
     arguments.methods = arguments.methods or (QUICK_METHODS if quick else METHODS)
     arguments.ratios = arguments.ratios or (QUICK_RATIOS if quick else tuple(RATIOS))
     arguments.seeds = arguments.seeds or (1 if quick else 3)
     arguments.clips = arguments.clips or (16 if quick else 36)
+    return arguments
+
+
+def _tuning_defaults(
+    parser: argparse.ArgumentParser, arguments: argparse.Namespace
+) -> argparse.Namespace:
+    arguments.methods = arguments.methods or tuple(GRIDS)
+    if fixed := sorted(set(arguments.methods) - set(GRIDS)):
+        parser.error(f"nothing to tune in {', '.join(fixed)}")
+    arguments.split = arguments.split or "validation"
+    arguments.seeds = arguments.seeds or 1
+    arguments.clips = arguments.clips or 36
     return arguments
 
 

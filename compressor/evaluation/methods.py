@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from compressor.audio import AudioSelector
+from compressor.baselines.audio_only import AudioOnlySelector
 from compressor.baselines.random_drop import RandomDrop
-from compressor.baselines.registry import BASELINE_NAMES, build_baseline
-from compressor.config import CompressorConfig, SelectorConfig
+from compressor.baselines.registry import BASELINE_NAMES, Options, build_baseline
+from compressor.config import CompressorConfig, CrossChunkConfig, SelectorConfig
 from compressor.pipeline import Compressor, TokenCompressor
 from compressor.tokens import TokenCounts
 from compressor.training.student import AUDIO_TOKENS, CHUNK_S, GRID
@@ -20,7 +21,8 @@ LIVE = "omnisift_live"
 LIVE_RATIO = 0.25  # of the service's default profile, before it thins
 RANDOM_TRAINED = "random_trained"
 BASELINES = (RANDOM_TRAINED, *BASELINE_NAMES)
-TRAINED = (RANDOM_TRAINED, "audio_only")  # baselines with weights that this repository trains
+# baselines that answer or choose with weights trained here; audio_only has OmniSIFT's selector
+TRAINED = (RANDOM_TRAINED, "audio_only")
 METHODS = (
     FULL,
     "omnisift",
@@ -28,6 +30,19 @@ METHODS = (
     "omnisift_untrained",
     *BASELINES,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """What of the live profile may be tuned.
+
+    Attributes:
+        rules: Its rules.
+        quiet_score: Replaces the checkpoint's; see `SelectorConfig`. None: does not.
+    """
+
+    rules: CrossChunkConfig
+    quiet_score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +54,13 @@ class Entry:
         keep_ratio: 1.0 for `full`, else a key of `RATIOS`.
         is_at_live: Whether it keeps as many tokens as `omnisift_live` at this ratio did on the same
             clips, instead of what the ratio says.
+        options: Replaces the method's default ones.
     """
 
     method: str
     keep_ratio: float
     is_at_live: bool = False
+    options: Options | LiveOptions | None = None
 
     @property
     def has_random_weights(self) -> bool:
@@ -115,12 +132,23 @@ def build(
     if entry.method == "omnisift_untrained":
         # seed 0 is what the trained selector started from
         return TokenCompressor(replace(config, selector=replace(sizes, seed=1 + seed)))
-    if entry.method == LIVE:
-        live = CompressorConfig.from_profile("live", hidden_size=hidden_size).cross_chunk
-        return TokenCompressor(replace(config, cross_chunk=live), selector)
+    if isinstance(entry.options, LiveOptions) or entry.method == LIVE:
+        return TokenCompressor(_live(config, entry.options), selector)
     if entry.method in ("random", RANDOM_TRAINED):
         return RandomDrop(config, seed)
-    return build_baseline(entry.method, config)
+    if entry.method == "audio_only":
+        return AudioOnlySelector(config, selector)
+    return build_baseline(entry.method, config, entry.options)
+
+
+def _live(config: CompressorConfig, options: object) -> CompressorConfig:
+    if not isinstance(options, LiveOptions):
+        live = CompressorConfig.from_profile("live", hidden_size=config.hidden_size)
+        return replace(config, cross_chunk=live.cross_chunk)
+    selector = config.selector
+    if options.quiet_score is not None:
+        selector = replace(selector, quiet_score=options.quiet_score)
+    return replace(config, cross_chunk=options.rules, selector=selector)
 
 
 __all__ = [
@@ -133,6 +161,7 @@ __all__ = [
     "RATIOS",
     "TRAINED",
     "Entry",
+    "LiveOptions",
     "as_many",
     "build",
     "entries",

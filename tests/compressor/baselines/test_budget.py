@@ -44,6 +44,11 @@ def test_evenly_spaced_takes_the_middles_of_equal_parts() -> None:
     assert evenly_spaced(5, 0).tolist() == []
 
 
+@pytest.mark.parametrize(("phase", "expected"), [(0.0, [0, 4, 8]), (0.25, [1, 5, 9])])
+def test_evenly_spaced_tokens_stand_where_the_phase_says(phase: float, expected: list[int]) -> None:
+    assert evenly_spaced(12, 3, phase).tolist() == expected
+
+
 @given(
     st.lists(st.tuples(st.floats(0.1, 10), st.integers(0, 50)), min_size=1, max_size=5), st.data()
 )

@@ -6,12 +6,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from compressor.baselines.budget import NEW_SALIENCY
-from compressor.baselines.dycoke import TemporalMerge
+from compressor.baselines.dycoke import DycokeOptions, TemporalMerge
 from compressor.config import CompressorConfig
 from compressor.tokens import CompressedChunk, TokenChunk
 from tests.tensors import HIDDEN_SIZE, make_token_chunk
 
 CONFIG = CompressorConfig(HIDDEN_SIZE, 0.25, 0.5)
+PUBLISHED = DycokeOptions(other_share=0.3)
 
 
 def least_similar(grid: Tensor, reference: Tensor, num_keep: int) -> list[int]:
@@ -33,7 +34,7 @@ def two_chunks(seed: int) -> tuple[TokenChunk, TokenChunk]:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_window_of_four_grids_equals_the_reference(seed: int) -> None:
-    merge, (first, second) = TemporalMerge(CONFIG), two_chunks(seed)
+    merge, (first, second) = TemporalMerge(CONFIG, PUBLISHED), two_chunks(seed)
 
     opening, state = merge.compress(first)
     closing, after = merge.compress(second, state)
@@ -48,8 +49,19 @@ def test_window_of_four_grids_equals_the_reference(seed: int) -> None:
     assert after.grid is None
 
 
+@pytest.mark.parametrize(("other_share", "counts"), [(0.1, [13, 1]), (1.0, [7, 7]), (6.0, [2, 12])])
+def test_a_compared_grid_gets_its_share_of_the_anchors(
+    other_share: float, counts: list[int]
+) -> None:
+    merge = TemporalMerge(CONFIG, DycokeOptions(other_share))
+
+    result, _ = merge.compress(make_token_chunk(grid_sizes=(26, 26)))
+
+    assert [len(grid) for grid in per_grid(result, 26)] == counts
+
+
 def test_third_chunk_opens_a_window() -> None:
-    merge, (first, second) = TemporalMerge(CONFIG), two_chunks(0)
+    merge, (first, second) = TemporalMerge(CONFIG, PUBLISHED), two_chunks(0)
     third = make_token_chunk(0, grid_sizes=(26, 26), start_s=4.0)
 
     _, state = merge.compress(first)
@@ -64,7 +76,9 @@ def test_third_chunk_opens_a_window() -> None:
 def test_anchor_is_kept_whole_when_the_budget_allows() -> None:
     chunk = make_token_chunk(grid_sizes=(10, 10))
 
-    result, _ = TemporalMerge(CompressorConfig(HIDDEN_SIZE, 0.65, 0.5)).compress(chunk)
+    config = CompressorConfig(HIDDEN_SIZE, 0.65, 0.5)
+
+    result, _ = TemporalMerge(config, PUBLISHED).compress(chunk)
 
     anchor, other = per_grid(result, 10)
     assert anchor == list(range(10))
@@ -72,7 +86,9 @@ def test_anchor_is_kept_whole_when_the_budget_allows() -> None:
 
 
 def test_anchor_cut_below_its_size_is_thinned_evenly() -> None:
-    result, _ = TemporalMerge(CONFIG).compress(make_token_chunk(grid_sizes=(26, 26)))
+    merge = TemporalMerge(CONFIG, PUBLISHED)
+
+    result, _ = merge.compress(make_token_chunk(grid_sizes=(26, 26)))
 
     anchor, _ = per_grid(result, 26)
     assert max(b - a for a, b in pairwise(anchor)) <= 3

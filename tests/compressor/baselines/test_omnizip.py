@@ -7,6 +7,7 @@ from torch.nn import functional
 
 from compressor.baselines.omnizip import (
     AudioGuidedMerge,
+    OmnizipOptions,
     attention_received,
     density_peaks,
     merge_into,
@@ -16,6 +17,7 @@ from compressor.tokens import TokenChunk
 from tests.tensors import HIDDEN_SIZE, make_positions, make_token_chunk
 
 CONFIG = CompressorConfig(HIDDEN_SIZE, 0.25, 0.5)
+PUBLISHED = OmnizipOptions(0.05, 0.35, 0.75, 8.0, is_normed=True)
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -26,12 +28,15 @@ def cosine(a: Tensor, b: Tensor) -> float:
     return float(functional.cosine_similarity(a, b, dim=0))
 
 
-def reference_attention(tokens: Tensor) -> list[float]:
+def reference_attention(tokens: Tensor, *, is_normed: bool = True) -> list[float]:
+    def logit(a: Tensor, b: Tensor) -> float:
+        return 8 * cosine(a, b) if is_normed else float(a @ b) / math.sqrt(len(a))
+
     count = len(tokens)
     received = [0.0] * count
     for asking in range(count):
         weight = {
-            i: math.exp(8 * cosine(tokens[asking], tokens[i])) for i in range(count) if i != asking
+            i: math.exp(logit(tokens[asking], tokens[i])) for i in range(count) if i != asking
         }
         for i, value in weight.items():
             received[i] += value / sum(weight.values()) / count
@@ -59,6 +64,8 @@ def test_attention_received_equals_the_reference(seed: int) -> None:
 
     expected = torch.tensor(reference_attention(tokens))
     torch.testing.assert_close(attention_received(tokens), expected, atol=1e-5, rtol=1e-4)
+    unnormed = torch.tensor(reference_attention(tokens, is_normed=False))
+    torch.testing.assert_close(attention_received(tokens, None), unnormed, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("num_tokens", [2, 4, 15])
@@ -105,7 +112,7 @@ def test_nothing_left_over_leaves_anchors_alone() -> None:
 def test_audio_kept_is_dominant_or_an_anchor() -> None:
     chunk = make_token_chunk(grid_sizes=(12, 12), num_audio=40)
 
-    result, _ = AudioGuidedMerge(CONFIG).compress(chunk)
+    result, _ = AudioGuidedMerge(CONFIG, PUBLISHED).compress(chunk)
 
     attention = reference_attention(chunk.audio)
     falling = sorted(range(40), key=lambda i: (-attention[i], i))
@@ -118,6 +125,21 @@ def test_audio_kept_is_dominant_or_an_anchor() -> None:
     assert not any(torch.equal(rows[i], chunk.audio[i]) for i in anchors)
 
 
+@pytest.mark.parametrize(("context_ratio", "num_anchors"), [(0.0, 0), (0.1, 4), (0.9, 20)])
+def test_anchors_have_their_share_of_the_audio(context_ratio: float, num_anchors: int) -> None:
+    chunk = make_token_chunk(grid_sizes=(12, 12), num_audio=40)
+    merge = AudioGuidedMerge(CONFIG, OmnizipOptions(context_ratio=context_ratio))
+
+    result, _ = merge.compress(chunk)
+
+    heard = result.embeddings[result.modality == 1]
+    rows = chunk.audio[result.kept[result.modality == 1] - 24]
+    changed = (heard != rows).any(dim=1)
+    assert len(heard) == 20
+    assert int(changed.sum()) <= num_anchors
+    assert (num_anchors > 0) == bool(changed.any())
+
+
 def test_video_follows_salient_audio() -> None:
     # in the first second every token is alike and so receives attention, in the second none
     alike = torch.ones(20, HIDDEN_SIZE) + 0.1 * random(20, HIDDEN_SIZE)
@@ -126,7 +148,8 @@ def test_video_follows_salient_audio() -> None:
     positions = make_positions((100, 100), 40, 0.0)
 
     for audio in (torch.cat([alike, unlike]), torch.cat([unlike, alike])):
-        result, _ = AudioGuidedMerge(CONFIG).compress(TokenChunk(grids, audio, positions, 0.0))
+        chunk = TokenChunk(grids, audio, positions, 0.0)
+        result, _ = AudioGuidedMerge(CONFIG, PUBLISHED).compress(chunk)
         first = int((result.kept < 100).sum())
 
         attention = reference_attention(audio)

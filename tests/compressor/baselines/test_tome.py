@@ -3,13 +3,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from compressor.baselines.tome import BipartiteMerge
+from compressor.baselines.tome import BipartiteMerge, TomeOptions
 from compressor.config import CompressorConfig
 from compressor.tokens import TokenChunk
 from tests.tensors import HIDDEN_SIZE, make_positions, make_token_chunk
 
 
-def reference_merge(tokens: Tensor, order: list[int], num_keep: int) -> dict[int, list[int]]:
+def reference_merge(
+    tokens: Tensor, order: list[int], num_keep: int, share: float
+) -> dict[int, list[int]]:
     """Sets of merged tokens by the token they were merged into, one round after the other."""
     groups = {index: [index] for index in order}
     while len(groups) > num_keep:
@@ -23,23 +25,28 @@ def reference_merge(tokens: Tensor, order: list[int], num_keep: int) -> dict[int
             ]
             best = max(range(len(likeness)), key=lambda place: likeness[place])
             pairs.append((-likeness[best], source, left[1::2][best]))
-        count = min(len(groups) - num_keep, max(1, int(len(groups) * 0.125)))
+        count = min(len(groups) - num_keep, max(1, int(len(groups) * share)))
         for _, source, target in sorted(pairs, key=lambda pair: pair[0])[:count]:
             groups[target] += groups.pop(source)
     return groups
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-@pytest.mark.parametrize("seed", range(4))
-def test_merged_tokens_equal_the_reference(seed: int, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("is_interleaved", [True, False])
+@pytest.mark.parametrize("share", [0.03, 0.125, 0.5])
+@pytest.mark.parametrize("seed", range(3))
+def test_merged_tokens_equal_the_reference(
+    seed: int, share: float, is_interleaved: bool, dtype: torch.dtype
+) -> None:
     chunk = make_token_chunk(seed, grid_sizes=(12, 12), num_audio=11, dtype=dtype)
+    config, options = CompressorConfig(HIDDEN_SIZE, 0.25, 0.5), TomeOptions(share, is_interleaved)
 
-    result, _ = BipartiteMerge(CompressorConfig(HIDDEN_SIZE, 0.25, 0.5)).compress(chunk)
+    result, _ = BipartiteMerge(config, options).compress(chunk)
 
     video, audio = torch.cat(chunk.grids), chunk.audio
-    interleaved = [place + grid for place in range(12) for grid in (0, 12)]
-    groups = reference_merge(video, interleaved, 6)
-    heard = reference_merge(audio, list(range(11)), 6)
+    order = [place + grid for place in range(12) for grid in (0, 12)]
+    groups = reference_merge(video, order if is_interleaved else list(range(24)), 6, share)
+    heard = reference_merge(audio, list(range(11)), 6, share)
     tokens = torch.cat([video, audio]).float()
     groups |= {24 + i: [24 + j for j in members] for i, members in heard.items()}
     assert result.kept.tolist() == sorted(groups)
@@ -69,7 +76,9 @@ def test_same_place_in_both_grids_is_merged_first() -> None:
         0.0,
     )
 
-    result, _ = BipartiteMerge(CompressorConfig(HIDDEN_SIZE, 0.5, 0.5)).compress(chunk)
+    config, options = CompressorConfig(HIDDEN_SIZE, 0.5, 0.5), TomeOptions(is_interleaved=True)
+
+    result, _ = BipartiteMerge(config, options).compress(chunk)
 
     places = [index % 8 for index in result.kept.tolist()]
     assert sorted(places) == list(range(8))

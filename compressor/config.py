@@ -55,8 +55,8 @@ class CrossChunkConfig:
         grid_s: Duration of a temporal grid, seconds.
         max_gap_s: A chunk that starts further than this from the end of the last grid, seconds,
             does not follow it.
-        audio_anchor_ratio: Share of a chunk's audio tokens kept however quiet it is, in (0, 1];
-            never more than the budget, never fewer than one token.
+        audio_anchor_ratio: Share of a chunk's audio tokens kept however quiet it is, evenly spaced,
+            in (0, 1]; never more than the budget, never fewer than one token.
     """
 
     still_saliency: float = 0.05
@@ -65,7 +65,7 @@ class CrossChunkConfig:
     refresh_chunks: int = 15
     grid_s: float = 1.0
     max_gap_s: float = 0.1
-    audio_anchor_ratio: float = 0.3
+    audio_anchor_ratio: float = 0.16
 
     def __post_init__(self) -> None:
         _check_ratio("anchor_ratio", self.anchor_ratio)

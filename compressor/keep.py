@@ -55,6 +55,18 @@ def keep_within(scores: Tensor, budget: int, count: Tensor) -> tuple[Tensor, Ten
     return index, place < count.unsqueeze(1)
 
 
+def evenly_spaced(num_tokens: int, num_keep: int, phase: float = 0.5) -> Tensor:
+    """Pick one token of each of `num_keep` equal parts of a row: `[num_keep]` int64, ascending.
+
+    Args:
+        num_tokens: Of the row.
+        num_keep: At most as many.
+        phase: Where in its part, in [0, 1); its middle by default.
+    """
+    part = num_tokens / max(num_keep, 1)
+    return ((torch.arange(num_keep, dtype=torch.float64) + phase) * part + 1e-9).long()
+
+
 def rank(scores: Tensor) -> Tensor:
     """Order each row by falling score, ties by index: `[B, N]` to indices `[B, N]`, int64."""
     # topk would do half the work but promises nothing about ties
@@ -87,4 +99,12 @@ def straight_through(embeddings: Tensor, scores: Tensor) -> Tensor:
     return embeddings * factor.to(embeddings.dtype).unsqueeze(-1)
 
 
-__all__ = ["keep_top", "keep_within", "num_kept", "rank", "straight_through", "take"]
+__all__ = [
+    "evenly_spaced",
+    "keep_top",
+    "keep_within",
+    "num_kept",
+    "rank",
+    "straight_through",
+    "take",
+]

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from compressor.config import CompressorConfig
-from compressor.keep import keep_top, num_kept
+from compressor.keep import evenly_spaced, keep_top, num_kept
 from compressor.tokens import TokenChunk
 
 NEW_SALIENCY = 4.0  # of a token with nothing to be compared with; a compared one has 0 to 2
@@ -20,18 +19,6 @@ def grid_budgets(chunk: TokenChunk, config: CompressorConfig) -> list[int]:
 def audio_budget(chunk: TokenChunk, config: CompressorConfig) -> int:
     """Count the audio tokens to keep beside video by OmniSIFT's rounding rule."""
     return num_kept(len(chunk.audio), config.audio_keep_ratio)
-
-
-def evenly_spaced(num_tokens: int, num_keep: int, phase: float = 0.5) -> Tensor:
-    """Pick one token of each of `num_keep` equal parts of a row: `[num_keep]` int64, ascending.
-
-    Args:
-        num_tokens: Of the row.
-        num_keep: At most as many.
-        phase: Where in its part, in [0, 1); its middle by default.
-    """
-    part = num_tokens / max(num_keep, 1)
-    return ((torch.arange(num_keep, dtype=torch.float64) + phase) * part + 1e-9).long()
 
 
 def share(total: int, weights: Sequence[float], limits: Sequence[int]) -> list[int]:
@@ -72,7 +59,6 @@ def keep_new_first(saliency: Tensor, num_keep: int) -> Tensor:
 __all__ = [
     "NEW_SALIENCY",
     "audio_budget",
-    "evenly_spaced",
     "grid_budgets",
     "keep_new_first",
     "share",

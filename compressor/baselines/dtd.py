@@ -9,11 +9,11 @@ from torch import Tensor
 from compressor.baselines.baseline import Baseline, Kept
 from compressor.baselines.budget import (
     NEW_SALIENCY,
-    evenly_spaced,
     grid_budgets,
     keep_new_first,
 )
 from compressor.config import CompressorConfig
+from compressor.keep import evenly_spaced
 from compressor.scores import temporal_redundancy
 from compressor.tokens import TokenChunk
 from compressor.video import StreamState

@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from compressor.baselines.baseline import Baseline, Kept
-from compressor.baselines.budget import audio_budget, evenly_spaced, grid_budgets, share
+from compressor.baselines.budget import audio_budget, grid_budgets, share
 from compressor.baselines.dtd import change
 from compressor.config import CompressorConfig
-from compressor.keep import keep_top
+from compressor.keep import evenly_spaced, keep_top
 from compressor.tokens import TokenChunk
 from compressor.video import StreamState
 

@@ -1,9 +1,9 @@
 """OmniSIFT's video pruning with evenly spaced audio: what the learned selector adds to it."""
 
 from compressor.baselines.baseline import Baseline, Kept
-from compressor.baselines.budget import evenly_spaced
 from compressor.baselines.uniform import UniformOptions
 from compressor.config import CompressorConfig
+from compressor.keep import evenly_spaced
 from compressor.tokens import TokenChunk
 from compressor.video import StreamState, VideoPruner
 

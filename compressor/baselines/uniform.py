@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from compressor.baselines.baseline import Baseline, Kept
-from compressor.baselines.budget import evenly_spaced, grid_budgets
+from compressor.baselines.budget import grid_budgets
 from compressor.config import CompressorConfig
+from compressor.keep import evenly_spaced
 from compressor.tokens import TokenChunk
 from compressor.video import StreamState
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from compressor.config import CompressorConfig, CrossChunkConfig, SelectorConfig
 from compressor.hearing import pick_audio
-from compressor.keep import keep_top, num_kept
+from compressor.keep import evenly_spaced, keep_top, num_kept
 
 LIVE = CrossChunkConfig(audio_anchor_ratio=0.1)
 
@@ -19,13 +19,10 @@ def make_config(
 
 def reference_pick(scores: list[float], config: CompressorConfig) -> list[int]:
     best = sorted(range(len(scores)), key=lambda place: (-scores[place], place))
-    budget, floor = num_kept(len(scores), config.audio_keep_ratio), num_kept(len(scores), 0.1)
-    kept = [
-        place
-        for number, place in enumerate(best[:budget])
-        if number < floor or scores[place] >= config.quiet_score
-    ]
-    return sorted(kept)
+    heard = [place for place in best if scores[place] >= config.quiet_score]
+    spaced = evenly_spaced(len(scores), num_kept(len(scores), 0.1)).tolist()
+    anchors = [place for place in best if place in spaced and place not in heard]
+    return sorted([*heard, *anchors][: num_kept(len(scores), config.audio_keep_ratio)])
 
 
 @given(
@@ -55,7 +52,7 @@ def test_each_chunk_of_a_batch_keeps_what_is_heard_in_it() -> None:
 
     assert is_kept is not None
     kept = [row[flags].tolist() for row, flags in zip(index, is_kept, strict=True)]
-    assert kept == [[0, 1], [4, 9, 17], list(range(10))]
+    assert kept == [[5, 15], [4, 5, 9, 15, 17], list(range(10))]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compressor.keep import keep_top, keep_within, num_kept, rank, straight_through, take
+from compressor.keep import (
+    evenly_spaced,
+    keep_top,
+    keep_within,
+    num_kept,
+    rank,
+    straight_through,
+    take,
+)
 
 
 def reference_keep(scores: list[float], num_keep: int) -> list[int]:
@@ -91,6 +99,31 @@ def test_of_the_tokens_within_budget_the_counted_best_are_marked(
     assert index.tolist() == [reference_keep(levels, budget)] * 2
     assert index[0][is_kept[0]].tolist() == reference_keep(levels, count)
     assert bool(is_kept[1].all())
+
+
+@given(st.integers(1, 400), st.data())
+def test_evenly_spaced_tokens_leave_no_long_gap(num_tokens: int, data: st.DataObject) -> None:
+    num_keep = data.draw(st.integers(1, num_tokens))
+
+    index = evenly_spaced(num_tokens, num_keep).tolist()
+
+    assert len(set(index)) == num_keep
+    assert index == sorted(index)
+    assert index[0] >= 0
+    assert index[-1] < num_tokens
+    gaps = [b - a for a, b in zip([-1, *index], [*index, num_tokens], strict=True)]
+    assert max(gaps) <= num_tokens / num_keep + 1
+
+
+def test_evenly_spaced_takes_the_middles_of_equal_parts() -> None:
+    assert evenly_spaced(12, 3).tolist() == [2, 6, 10]
+    assert evenly_spaced(5, 5).tolist() == [0, 1, 2, 3, 4]
+    assert evenly_spaced(5, 0).tolist() == []
+
+
+@pytest.mark.parametrize(("phase", "expected"), [(0.0, [0, 4, 8]), (0.25, [1, 5, 9])])
+def test_evenly_spaced_tokens_stand_where_the_phase_says(phase: float, expected: list[int]) -> None:
+    assert evenly_spaced(12, 3, phase).tolist() == expected
 
 
 def test_rank_orders_all() -> None:

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from compressor.baselines.budget import (
     NEW_SALIENCY,
     audio_budget,
-    evenly_spaced,
     grid_budgets,
     keep_new_first,
     share,
@@ -22,31 +21,6 @@ def test_budgets_follow_the_rounding_rule() -> None:
 
     assert grid_budgets(chunk, CONFIG) == [74, 69]
     assert audio_budget(chunk, CONFIG) == 26
-
-
-@given(st.integers(1, 400), st.data())
-def test_evenly_spaced_tokens_leave_no_long_gap(num_tokens: int, data: st.DataObject) -> None:
-    num_keep = data.draw(st.integers(1, num_tokens))
-
-    index = evenly_spaced(num_tokens, num_keep).tolist()
-
-    assert len(set(index)) == num_keep
-    assert index == sorted(index)
-    assert index[0] >= 0
-    assert index[-1] < num_tokens
-    gaps = [b - a for a, b in zip([-1, *index], [*index, num_tokens], strict=True)]
-    assert max(gaps) <= num_tokens / num_keep + 1
-
-
-def test_evenly_spaced_takes_the_middles_of_equal_parts() -> None:
-    assert evenly_spaced(12, 3).tolist() == [2, 6, 10]
-    assert evenly_spaced(5, 5).tolist() == [0, 1, 2, 3, 4]
-    assert evenly_spaced(5, 0).tolist() == []
-
-
-@pytest.mark.parametrize(("phase", "expected"), [(0.0, [0, 4, 8]), (0.25, [1, 5, 9])])
-def test_evenly_spaced_tokens_stand_where_the_phase_says(phase: float, expected: list[int]) -> None:
-    assert evenly_spaced(12, 3, phase).tolist() == expected
 
 
 @given(

@@ -151,6 +151,18 @@ class Metrics:
             buckets=STAGE_BUCKETS_S,
             registry=registry,
         )
+        self.engine_questions = Gauge(
+            "omnisift_engine_questions",
+            "Questions in the LLM engine by state: running, or waiting for pages.",
+            ["state"],
+            registry=registry,
+        )
+        self.engine_tokens_total = Counter(
+            "omnisift_engine_tokens_total",
+            "Tokens put through the LLM by kind: decode, chunk (headers too) or question.",
+            ["kind"],
+            registry=registry,
+        )
 
 
 class _Families:

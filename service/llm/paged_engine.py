@@ -26,6 +26,7 @@ from service.llm.engine import EngineStats, Finished, Question, TokenDelta
 from service.llm.engine_thread import Command, EngineThread
 from service.llm.forward import PackedForward, pool_for
 from service.llm.jobs import Outcome
+from service.llm.recording import record
 from service.llm.rehearsal import rehearse
 from service.llm.scheduler import Scheduler
 from service.metrics import Metrics
@@ -227,10 +228,9 @@ class _Work:
         self._deliver(outcomes)
 
     def rest(self) -> None:
-        self.stats = self._scheduler.stats()
+        before, self.stats = self.stats, self._scheduler.stats()
         if self._metrics is not None:
-            self._metrics.kv_pages.labels(state="used").set(self.stats.pages_used)
-            self._metrics.kv_pages.labels(state="free").set(self.stats.pages_free)
+            record(before, self.stats, self._metrics)
 
     def stop(self, error: EngineUnavailable) -> None:
         self._delivery.fail_all(error)

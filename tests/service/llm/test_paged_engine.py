@@ -253,6 +253,9 @@ async def test_metrics_follow_the_engine() -> None:
     used, free = (value("omnisift_kv_pages", state=state) for state in ("used", "free"))
     assert used == engine.stats().pages_used > 0
     assert used + free == 200
+    assert value("omnisift_engine_tokens_total", kind="decode") == 4
+    assert value("omnisift_engine_tokens_total", kind="chunk") == engine.stats().chunk_tokens > 0
+    assert value("omnisift_engine_questions", state="running") == 0
 
 
 async def test_checkpoint_gives_the_stock_models_answers(tmp_path: Path) -> None:

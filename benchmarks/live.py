@@ -1,97 +1,48 @@
-"""An engine under test and made-up streams in it. Latency does not depend on what they show.
-
-A stream is chunks of 224 by 224 pixels with audio, of which the `paper-25` profile keeps 55 tokens.
-"""
+"""An engine under test and made-up streams in it. Latency does not depend on what they show."""
 
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-import torch
+from torch import nn
+from transformers import PreTrainedModel
 
-from compressor.omni.chat import ChatLayout
-from compressor.omni.checkpoint import load_config, load_text_model, load_tokenizer
-from compressor.omni.positions import chunk_positions
-from compressor.tokens import CompressedChunk, Modality, TokenCounts
+from benchmarks.chunks import ChunkShape, make_compressed
+from benchmarks.engines import build_scheduler, kv_token_bytes, layer_weights
+from benchmarks.models import Models
 from service.llm.config import EngineConfig
-from service.llm.context import Horizon
 from service.llm.engine import Message, Question, Sampling, TokenDelta
-from service.llm.forward import PackedForward, pool_for
 from service.llm.paged_engine import PagedEngine
-from service.llm.scheduler import Scheduler
 from service.sessions.record import SessionId
 
-ROWS = COLUMNS = 8
-NUM_VIDEO = 2 * ROWS * COLUMNS
-NUM_AUDIO = 50
-KEPT_VIDEO, KEPT_AUDIO = 30, 25
-CHUNK_TOKENS = KEPT_VIDEO + KEPT_AUDIO
-CHUNKS_PER_MINUTE = 30
 QUESTION = "What is happening right now?"
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """Where weights come from and go to."""
-
-    folder: Path
-    device: torch.device
-    dtype: torch.dtype
-
-
-def make_chunk(index: int, hidden_size: int) -> CompressedChunk:
-    """Make a chunk of a stream; its embeddings are random."""
-    kept = torch.cat(
-        [
-            torch.linspace(0, NUM_VIDEO - 1, KEPT_VIDEO).long(),
-            NUM_VIDEO + torch.linspace(0, NUM_AUDIO - 1, KEPT_AUDIO).long(),
-        ]
-    )
-    ids = chunk_positions(2.0 * index, [(ROWS, COLUMNS)] * 2, NUM_AUDIO)
-    return CompressedChunk(
-        embeddings=torch.randn(CHUNK_TOKENS, hidden_size),
-        positions=ids[:, kept],
-        modality=torch.where(kept < NUM_VIDEO, Modality.VIDEO, Modality.AUDIO).to(torch.uint8),
-        scores=torch.zeros(CHUNK_TOKENS),
-        kept=kept,
-        start_s=2.0 * index,
-        next_position=int(ids.max()) + 1,
-        counts_in=TokenCounts(NUM_VIDEO, NUM_AUDIO),
-        counts_kept=TokenCounts(KEPT_VIDEO, KEPT_AUDIO),
-    )
 
 
 class LiveBench:
     """An engine whose answers are as long as asked for, and streams in it.
 
     Attributes:
+        shape: Of the streams' chunks.
         layer_weights: Weights that every token meets.
         weight_bytes: Of those and the head, which tokens meet after which another is drawn.
         kv_token_bytes: Of one token in the cache, keys and values in all layers.
     """
 
-    def __init__(self, checkpoint: Checkpoint, config: EngineConfig) -> None:
-        thinker = load_config(checkpoint.folder)
-        chat = ChatLayout(load_tokenizer(checkpoint.folder), thinker)
-        chat.stop_ids = frozenset()
-        model, head = load_text_model(checkpoint.folder, checkpoint.dtype, checkpoint.device)
-        pool = pool_for(model, num_pages=config.num_pages, page_tokens=config.page_tokens)
-        self.hidden_size = int(model.config.hidden_size)
-        self.layer_weights = sum(weight.numel() for weight in model.layers.parameters())
+    def __init__(
+        self,
+        models: Models,
+        text: tuple[PreTrainedModel, nn.Linear],
+        shape: ChunkShape,
+        config: EngineConfig,
+    ) -> None:
+        model, head = text
+        self.shape = shape
+        self.layer_weights = layer_weights(model)
         self.weight_bytes = (self.layer_weights + head.weight.numel()) * head.weight.itemsize
-        self.kv_token_bytes = 2 * pool.keys[:, 0, 0].numel() * pool.keys.itemsize
-        self.engine = PagedEngine(
-            Scheduler(
-                PackedForward(model, head, pool),
-                chat,
-                config,
-                horizon=Horizon(int(model.config.max_position_embeddings)),
-                ids_per_s=25,
-                now=time.perf_counter,
-            )
-        )
+        self.kv_token_bytes = kv_token_bytes(model)
+        scheduler = build_scheduler(models, text, config)
+        self._hidden_size = scheduler.hidden_size
+        self.engine = PagedEngine(scheduler)
         self.engine.warm_up()
         self._num_asked = 0
 
@@ -101,7 +52,8 @@ class LiveBench:
         if first == 0:
             await self.engine.open(session_id, None)
         for index in range(first, last):
-            await self.engine.append(session_id, make_chunk(index, self.hidden_size))
+            chunk = make_compressed(self.shape, index, self._hidden_size)
+            await self.engine.append(session_id, chunk)
 
     async def ttfts_s(self, names: Sequence[str], num_rounds: int) -> dict[str, list[float]]:
         """Seconds to the first token; sessions take turns, so that all meet the same machine."""
@@ -135,4 +87,4 @@ class LiveBench:
         ]
 
 
-__all__ = ["CHUNKS_PER_MINUTE", "CHUNK_TOKENS", "QUESTION", "Checkpoint", "LiveBench", "make_chunk"]
+__all__ = ["QUESTION", "LiveBench"]

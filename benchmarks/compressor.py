@@ -9,7 +9,7 @@ last line on stdout is one JSON object.
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import torch
 
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         differing[workload.name] = contenders.count_differing()
         _print_head(workload, differing[workload.name], len(contenders.chunks))
         rows += _rows(contenders.in_dtype(workload.dtype), plan)
-        hardware = _better(hardware, measure_hardware(device, torch.float32))
+        hardware = hardware.or_better(measure_hardware(device, torch.float32))
     floors_ms = {one.name: 1e3 * one.work.floor_s(hardware) for one in workloads}
     _print_floors(workloads, hardware)
     prefills = _prefills(device, dtype)
@@ -88,12 +88,6 @@ def _rows(contenders: Contenders, plan: Plan) -> Iterator[Row]:
         row = contenders.measure(batch, plan.repeats, plan.min_chunks)
         _print_row(row)
         yield row
-
-
-def _better(one: Hardware, other: Hardware) -> Hardware:
-    """Take the better rates of two measurements: a floor must not rise with a busy moment."""
-    bytes_per_s, flops = max(one.bytes_per_s, other.bytes_per_s), max(one.flops, other.flops)
-    return replace(one, bytes_per_s=bytes_per_s, flops=flops)
 
 
 def _prefills(device: torch.device, dtype: torch.dtype) -> dict[str, Prefill]:

@@ -4,7 +4,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -25,6 +25,11 @@ class Hardware:
     name: str
     bytes_per_s: float
     flops: float
+
+    def or_better(self, other: "Hardware") -> "Hardware":
+        """Take the better rates of two measurements: a floor must not rise with a busy moment."""
+        bytes_per_s = max(self.bytes_per_s, other.bytes_per_s)
+        return replace(self, bytes_per_s=bytes_per_s, flops=max(self.flops, other.flops))
 
 
 def measure_hardware(device: torch.device, dtype: torch.dtype) -> Hardware:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -38,7 +38,7 @@ def locate(source: str | Path, patterns: list[str]) -> Path:
         )
     try:
         return Path(snapshot_download(str(source), allow_patterns=patterns))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as exc:
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as exc:
         raise FileNotFoundError(
             f"{source} is no folder, and it cannot be fetched from the hub either "
             f"({type(exc).__name__}): check the name and the network, or download the checkpoint "

@@ -16,7 +16,8 @@ def load_selector(source: str | Path, device: torch.device | str = "cpu") -> Aud
     """The audio selector, ready for inference, in float32 whatever the model's dtype.
 
     In bfloat16 the scores of a chunk's audio tokens tie often (see `AudioSelector.forward`). A
-    checkpoint without a selector, such as Qwen's own, gets an untrained one and a warning.
+    checkpoint without a selector, such as Qwen's own, gets an untrained one, the same in every
+    replica, and a warning; video pruning has no weights and works as ever.
 
     Args:
         source: Checkpoint folder or hub id.
@@ -35,7 +36,9 @@ def load_selector(source: str | Path, device: torch.device | str = "cpu") -> Aud
     state = load_selector_state(source)
     if state is None:
         logger.warning(
-            "%s has no audio selector: audio tokens are kept by an untrained one", source
+            "%s has no audio selector: an untrained one chooses the audio tokens that are kept; "
+            "with the profiles speech and full all are kept",
+            source,
         )
     else:
         try:

@@ -132,8 +132,9 @@ def test_hub_id_is_read_from_the_cache(hub: Path) -> None:
 
 
 @pytest.mark.usefixtures("hub")
-def test_hub_id_out_of_reach_says_what_to_do() -> None:
+@pytest.mark.parametrize("source", ["org/other", "org/no..name"])
+def test_hub_id_out_of_reach_says_what_to_do(source: str) -> None:
     with pytest.raises(FileNotFoundError, match="check the name and the network") as caught:
-        locate("org/other", ["*.json"])
+        locate(source, ["*.json"])
 
     assert caught.value.__cause__ is not None

@@ -47,6 +47,8 @@ def test_checkpoint_without_a_selector_is_told(
         selector = load_selector(folder)
 
     assert "untrained" in caplog.text
+    again = load_selector(folder).state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in selector.state_dict().items())
     assert selector.v_proj.in_features == load_selector(checkpoint).v_proj.in_features
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Ratio = Annotated[float, Field(gt=0, le=1, description="kept / total tokens")]
+StopStrings = Annotated[list[str], Field(max_length=4)]
 ProfileName = Literal["live", "paper-35", "paper-25", "speech", "full"]
 
 
@@ -97,7 +98,7 @@ class Query(Request):
     temperature: float = Field(0.0, ge=0, le=2)
     top_p: float = Field(1.0, gt=0, le=1)
     seed: int | None = Field(None, ge=0)
-    stop: list[str] = Field(default_factory=list, max_length=4)
+    stop: StopStrings = Field(default_factory=list)
     window_s: float | None = Field(None, gt=0, description="only the last this many seconds")
 
 
@@ -201,7 +202,7 @@ class ChatCompletionRequest(BaseModel):
     temperature: float = Field(0.0, ge=0, le=2)
     top_p: float = Field(1.0, gt=0, le=1)
     seed: int | None = Field(None, ge=0)
-    stop: str | list[str] | None = None
+    stop: str | StopStrings | None = None
     n: Literal[1] = 1
     window_s: float | None = Field(None, gt=0)
 

@@ -55,6 +55,20 @@ async def test_same_seed_gives_the_same_answer(client: AsyncClient, streamer: St
     assert first == again != other
 
 
+async def test_stop_string_ends_the_answer_before_it(
+    client: AsyncClient, streamer: Streamer
+) -> None:
+    session_id = await streamer.session()
+    options = {"temperature": 1.0, "seed": 1, "max_tokens": 16}
+    whole = (await client.ask(session_id, "?", **options)).answer  # type: ignore[arg-type]
+    stop = whole[3:5]
+
+    cut = await client.ask(session_id, "?", stop=[stop], **options)  # type: ignore[arg-type]
+
+    assert cut.answer == whole.split(stop)[0]
+    assert cut.finish_reason == "stop"
+
+
 async def test_question_before_the_first_chunk_is_409(http: httpx.AsyncClient) -> None:
     session = (await http.post("/v1/sessions")).json()
 

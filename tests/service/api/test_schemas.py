@@ -1,5 +1,5 @@
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from compressor import PROFILE_NAMES
 from service.api import schemas, views
@@ -14,6 +14,25 @@ def test_openai_request_ignores_fields_it_does_not_know() -> None:
     body = {"session_id": "s", "messages": [{"role": "user", "content": "?"}], "user": "me"}
 
     assert schemas.ChatCompletionRequest.model_validate(body).session_id == "s"
+
+
+@pytest.mark.parametrize(
+    ("request_type", "body"),
+    [
+        (schemas.Query, {"question": "?"}),
+        (
+            schemas.ChatCompletionRequest,
+            {"session_id": "s", "messages": [{"role": "user", "content": "?"}]},
+        ),
+    ],
+)
+def test_answer_has_four_stop_strings_at_most(
+    request_type: type[BaseModel], body: dict[str, object]
+) -> None:
+    request_type.model_validate({**body, "stop": list("abcd")})
+
+    with pytest.raises(ValidationError, match="at most 4"):
+        request_type.model_validate({**body, "stop": list("abcde")})
 
 
 def test_tokens_travel_under_the_name_in() -> None:

@@ -119,6 +119,20 @@ async def test_cancelled_task_frees_the_question(engine: PagedEngine) -> None:
     assert engine.stats().pages_used == used
 
 
+async def test_reader_that_stalls_delays_nobody(engine: PagedEngine, thinker: Thinker) -> None:
+    await asyncio.gather(open_with_chunks(engine, A, 1), open_with_chunks(engine, B, 2))
+    stalled = engine.ask(A, question("stalled"))
+    first = await anext(stalled)
+
+    tokens, _ = await answer(engine, B, question("of b"))
+    await engine.append(A, build_chunk(3, seed=1))
+
+    assert tokens == expected(thinker, seed=2)
+    assert isinstance(first, TokenDelta)
+    rest = [item.token_id async for item in stalled if isinstance(item, TokenDelta)]
+    assert [first.token_id, *rest] == expected(thinker, seed=1)
+
+
 async def test_aborted_question_ends_as_cancelled(engine: PagedEngine) -> None:
     await open_with_chunks(engine, A, 1)
     items = engine.ask(A, question("q", max_tokens=2000))

@@ -171,6 +171,26 @@ def test_long_question_does_not_hold_up_another_session() -> None:
     assert steps <= 2 * -(-len(stream(1)[0].embeddings) // 16)
 
 
+def test_many_questions_of_one_session_do_not_hold_up_another() -> None:
+    config = EngineConfig(num_pages=400, step_tokens=32, context_tokens=400, max_questions=16)
+    desk = Desk(build_scheduler(config))
+    desk.open(A)
+    desk.open(B)
+    desk.run()
+    for number in range(12):
+        desk.ask(A, "x" * 100, str(number), max_tokens=1)
+    desk.step()
+
+    desk.scheduler.append(B, stream(1)[0])
+    steps = 0
+    while not desk.chunks:
+        desk.step()
+        steps += 1
+
+    assert steps <= 1 + -(-len(stream(1)[0].embeddings) // 32)
+    assert not desk.ends
+
+
 def test_seeded_answers_repeat_in_any_company() -> None:
     desk = Desk()
     desk.open(A, *stream(1))

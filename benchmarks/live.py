@@ -1,7 +1,9 @@
-"""An engine under test and made-up streams in it. Latency does not depend on what they show."""
+"""An engine under test and made-up streams in it. Latency does not depend on what they show.
+
+Times are those of `benchmarks.hardware.timer_of`.
+"""
 
 import asyncio
-import time
 from collections.abc import Sequence
 
 from torch import nn
@@ -9,6 +11,7 @@ from transformers import PreTrainedModel
 
 from benchmarks.chunks import ChunkShape, make_compressed
 from benchmarks.engines import build_scheduler, kv_token_bytes, layer_weights
+from benchmarks.hardware import timer_of
 from benchmarks.models import Models
 from service.llm.config import EngineConfig
 from service.llm.engine import Message, Question, Sampling, TokenDelta
@@ -44,6 +47,7 @@ class LiveBench:
         self._hidden_size = scheduler.hidden_size
         self.engine = PagedEngine(scheduler)
         self.engine.warm_up()
+        self._timer = timer_of(model.device)
         self._num_asked = 0
 
     async def stream(self, name: str, first: int, last: int) -> None:
@@ -71,7 +75,7 @@ class LiveBench:
         return num_between / (end_s - begin_s)
 
     async def _ttft_s(self, name: str) -> float:
-        began_s = time.perf_counter()
+        began_s = self._timer()
         [token_s] = await self._token_times_s(name, 1)
         return token_s - began_s
 
@@ -81,7 +85,7 @@ class LiveBench:
             str(self._num_asked), (Message("user", QUESTION),), Sampling(max_tokens=num_tokens)
         )
         return [
-            time.perf_counter()
+            self._timer()
             async for item in self.engine.ask(SessionId(name), question)
             if isinstance(item, TokenDelta)
         ]

@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import Qwen2_5OmniTextConfig, Qwen2_5OmniThinkerTextModel
 
 from benchmarks.timing import Repeats, time_in_turn
-from benchmarks.workload import GEOMETRY
-from compressor.omni.geometry import thinker_config
+from compressor.omni.checkpoint import load_config
+from compressor.weights import EMBEDDED_MODEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,8 @@ def measure_prefill(
 
 
 def embedded_config() -> Qwen2_5OmniTextConfig:
-    """Sizes of the embedded text model."""
-    config: Any = thinker_config(GEOMETRY)
-    text: Qwen2_5OmniTextConfig = config.text_config
+    """Sizes of the shipped text model."""
+    text: Qwen2_5OmniTextConfig = load_config(EMBEDDED_MODEL).get_text_config()
     return text
 
 

@@ -1,12 +1,11 @@
 """A clock that stands still unless work moves it. Knows nothing about the work."""
 
-import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import torch
 
-from benchmarks.hardware import synchronize
+from benchmarks.hardware import synchronize, timer_of
 from service.clock import Clock
 
 T = TypeVar("T")
@@ -50,15 +49,4 @@ class StageClock:
         self.now_s = max(self.now_s, at_s)
 
 
-def timer_of(device: torch.device) -> Clock:
-    """Choose what tells how long a device works.
-
-    On a CPU with one thread of torch it is the processor's own time for this process, so that other
-    work on the machine counts as little as can be.
-    """
-    if device.type == "cpu" and torch.get_num_threads() == 1:
-        return time.process_time
-    return time.perf_counter
-
-
-__all__ = ["StageClock", "timer_of"]
+__all__ = ["StageClock"]

@@ -1,7 +1,6 @@
 """transformers' own way: `generate` on the embeddings of a whole context."""
 
 import statistics
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,20 +8,22 @@ import torch
 from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
 
-from benchmarks.hardware import synchronize
+from benchmarks.hardware import synchronize, timer_of
 from benchmarks.models import Models
+from service.clock import Clock
 
 
 @dataclass(slots=True)
 class _Stamps(StoppingCriteria):
     """Notes when each token has come; stops nothing."""
 
+    timer: Clock
     times_s: list[float] = field(default_factory=list)
 
     def __call__(self, input_ids: Tensor, scores: Tensor, **_: object) -> Tensor:
         del scores
         synchronize(input_ids.device)
-        self.times_s.append(time.perf_counter())
+        self.times_s.append(self.timer())
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
@@ -54,9 +55,9 @@ class Stock:
         like = self._thinker.lm_head.weight
         embeds = like.new_empty(batch, num_tokens, hidden_size).normal_()
         mask = torch.ones(batch, num_tokens, dtype=torch.long, device=like.device)
-        stamps = _Stamps()
+        stamps = _Stamps(timer_of(like.device))
         synchronize(like.device)
-        began_s = time.perf_counter()
+        began_s = stamps.timer()
         with torch.inference_mode():
             self._thinker.generate(
                 inputs_embeds=embeds,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from benchmarks.hardware import synchronize
+from benchmarks.hardware import synchronize, timer_of
 
 # just under the size above which glibc always asks the kernel for memory
 _KEPT_BYTES = 31 * 2**20
@@ -51,17 +51,16 @@ class Timing:
 def time_in_turn(
     calls: Mapping[str, Callable[[], object]], device: torch.device, repeats: Repeats
 ) -> dict[str, Timing]:
-    """Time calls by the host's clock, each from an idle device until it is idle again.
+    """Time calls by `timer_of`, each from an idle device until it is idle again.
 
     Every round runs each call once, in the order given; the first round does not count.
     """
     rounds = [{name: _time_s(call, device) for name, call in calls.items()}]
-    spent_s = 0.0
+    began_s = time.perf_counter()
     while len(rounds) <= repeats.at_least or (
-        spent_s < repeats.budget_s and len(rounds) <= repeats.at_most
+        time.perf_counter() - began_s < repeats.budget_s and len(rounds) <= repeats.at_most
     ):
         rounds.append({name: _time_s(call, device) for name, call in calls.items()})
-        spent_s += sum(rounds[-1].values())
     return {name: Timing(tuple(one[name] for one in rounds[1:])) for name in calls}
 
 
@@ -75,11 +74,12 @@ def settle_allocator() -> None:
 
 
 def _time_s(call: Callable[[], object], device: torch.device) -> float:
+    timer = timer_of(device)
     synchronize(device)
-    began_s = time.perf_counter()
+    began_s = timer()
     call()
     synchronize(device)
-    return time.perf_counter() - began_s
+    return timer() - began_s
 
 
 __all__ = ["Repeats", "Timing", "settle_allocator", "time_in_turn"]

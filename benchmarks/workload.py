@@ -8,15 +8,15 @@ from torch import Tensor
 from benchmarks.hardware import Hardware
 from compressor.config import CompressorConfig, SelectorConfig
 from compressor.keep import num_kept
-from compressor.omni.geometry import Geometry
+from compressor.omni.checkpoint import load_config, selector_config
 from compressor.omni.positions import chunk_positions
 from compressor.tokens import TokenChunk
+from compressor.weights import EMBEDDED_MODEL
 
 PROFILE = "paper-25"
 NUM_GRIDS = 2
 NUM_AUDIO_TOKENS = 50
 CHUNK_S = 2.0
-GEOMETRY = Geometry()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +126,9 @@ def in_dtype(chunk: TokenChunk, dtype: torch.dtype) -> TokenChunk:
 
 def embedded() -> Workload:
     """The model that the repository ships, in float32 on any device: 64 tokens per grid."""
-    size = SelectorConfig(
-        GEOMETRY.selector_size, GEOMETRY.selector_heads, GEOMETRY.selector_size // 2
-    )
-    return Workload("embedded", GEOMETRY.hidden_size, 8, size, torch.float32)
+    thinker = load_config(EMBEDDED_MODEL)
+    hidden_size = int(thinker.get_text_config().hidden_size)
+    return Workload("embedded", hidden_size, 8, selector_config(thinker), torch.float32)
 
 
 def seven_b(dtype: torch.dtype) -> Workload:
@@ -137,4 +136,4 @@ def seven_b(dtype: torch.dtype) -> Workload:
     return Workload("7b", 3584, 16, SelectorConfig(), dtype)
 
 
-__all__ = ["GEOMETRY", "Work", "Workload", "embedded", "in_dtype", "seven_b"]
+__all__ = ["Work", "Workload", "embedded", "in_dtype", "seven_b"]

@@ -1,9 +1,6 @@
-import time
-
-import pytest
 import torch
 
-from benchmarks.stage_clock import StageClock, timer_of
+from benchmarks.stage_clock import StageClock
 
 CPU = torch.device("cpu")
 
@@ -28,14 +25,3 @@ def test_waiting_skips_ahead_and_never_back() -> None:
     clock.wait_until(1.0)
 
     assert clock.now_s == 3.0
-
-
-@pytest.mark.parametrize(("num_threads", "timer"), [(1, time.process_time), (2, time.perf_counter)])
-def test_processor_time_counts_where_one_thread_works(num_threads: int, timer: object) -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(num_threads)
-    try:
-        assert timer_of(CPU) is timer
-        assert timer_of(torch.device("cuda")) is time.perf_counter
-    finally:
-        torch.set_num_threads(before)

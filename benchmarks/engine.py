@@ -242,7 +242,8 @@ def _plan(options: argparse.Namespace) -> Plan:
         num_questions=20 if options.quick else 200,
         num_decoded=24 if options.quick else 128,
         num_references=2 if options.quick else 5,
-        stock_batches=(1, 16) if options.quick else BATCHES,
+        # of 7B, 32 contexts beside the engine's own would not fit into 80 GB
+        stock_batches=(1, 16) if options.quick or is_large else BATCHES,
     )
 
 

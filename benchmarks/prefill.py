@@ -75,7 +75,8 @@ def measure_prefill(
 
 def embedded_config() -> Qwen2_5OmniTextConfig:
     """Sizes of the shipped text model."""
-    text: Qwen2_5OmniTextConfig = load_config(EMBEDDED_MODEL).get_text_config()
+    config: Any = load_config(EMBEDDED_MODEL)
+    text: Qwen2_5OmniTextConfig = config.text_config
     return text
 
 

@@ -135,6 +135,8 @@ class Bench:
             return self._plan.max_streams
         page_bytes = PAGE_TOKENS * kv_token_bytes(self._text[0])
         room_pages = int(FREE_RATIO * free_bytes(self._device)) // page_bytes
+        if room_pages < self._pages(context_tokens):
+            raise MemoryError(f"no memory for one context of {context_tokens} tokens")
         return min(self._plan.max_streams, room_pages // self._pages(context_tokens))
 
 

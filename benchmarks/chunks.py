@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from compressor.keep import num_kept
 from compressor.omni.patches import TOKEN_PX
@@ -58,8 +59,14 @@ class ChunkShape:
         return self.counts_kept.total
 
 
-def make_compressed(shape: ChunkShape, index: int, hidden_size: int) -> CompressedChunk:
-    """Make a chunk as a compressor might leave it; its embeddings are random."""
+def make_compressed(shape: ChunkShape, index: int, embeddings: Tensor) -> CompressedChunk:
+    """Make a chunk as a compressor might leave it.
+
+    Args:
+        shape: Its sizes.
+        index: Its number in the stream.
+        embeddings: `[shape.num_tokens, D]`, not copied: drawing them may cost more than appending.
+    """
     total, kept_counts = shape.counts_in, shape.counts_kept
     kept = torch.cat(
         [
@@ -70,7 +77,7 @@ def make_compressed(shape: ChunkShape, index: int, hidden_size: int) -> Compress
     sizes = [(shape.side, shape.side)] * GRIDS_PER_CHUNK
     ids = chunk_positions(CHUNK_S * index, sizes, total.audio)
     return CompressedChunk(
-        embeddings=torch.randn(len(kept), hidden_size),
+        embeddings=embeddings,
         positions=ids[:, kept],
         modality=torch.where(kept < total.video, Modality.VIDEO, Modality.AUDIO).to(torch.uint8),
         scores=torch.rand(len(kept)),

@@ -6,6 +6,7 @@ Times are those of `benchmarks.hardware.timer_of`.
 import asyncio
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -44,7 +45,8 @@ class LiveBench:
         self.weight_bytes = (self.layer_weights + head.weight.numel()) * head.weight.itemsize
         self.kv_token_bytes = kv_token_bytes(model)
         scheduler = build_scheduler(models, text, config)
-        self._hidden_size = scheduler.hidden_size
+        # in host memory, as they come from the log
+        self._embeddings = torch.randn(shape.num_tokens, scheduler.hidden_size).to(model.dtype)
         self.engine = PagedEngine(scheduler)
         self.engine.warm_up()
         self._timer = timer_of(model.device)
@@ -56,7 +58,7 @@ class LiveBench:
         if first == 0:
             await self.engine.open(session_id, None)
         for index in range(first, last):
-            chunk = make_compressed(self.shape, index, self._hidden_size)
+            chunk = make_compressed(self.shape, index, self._embeddings)
             await self.engine.append(session_id, chunk)
 
     async def ttfts_s(self, names: Sequence[str], num_rounds: int) -> dict[str, list[float]]:

@@ -90,7 +90,8 @@ class LiveDevice:
 
     def fill(self, num_streams: int) -> None:
         """Open streams until there are so many, with contexts as full as they get."""
-        scheduler = self._pipeline.scheduler
+        scheduler, shape = self._pipeline.scheduler, self._pipeline.shape
+        embeddings = torch.randn(shape.num_tokens, scheduler.hidden_size)
         new = [
             _Stream(SessionId(f"stream {number}"))
             for number in range(len(self._streams), num_streams)
@@ -99,7 +100,7 @@ class LiveDevice:
             scheduler.open(stream.session_id, None)
         for index in range(self._pipeline.context_chunks):
             for stream in new:
-                chunk = make_compressed(self._pipeline.shape, index, scheduler.hidden_size)
+                chunk = make_compressed(shape, index, embeddings)
                 scheduler.append(stream.session_id, chunk)
             while scheduler.has_work:
                 for outcome in scheduler.step():

@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from benchmarks.chunks import ChunkShape, make_compressed, make_media
 from compressor.config import CompressorConfig
@@ -16,7 +17,7 @@ def test_shape_is_that_of_what_encoder_and_compressor_make(ratios: tuple[float, 
     tokens = encoder.encode([make_media(shape, seed=1)])[0].tokens
     compressed, _ = compressor.compress(tokens)
 
-    made = make_compressed(shape, 0, SMALL.hidden_size)
+    made = make_compressed(shape, 0, torch.zeros(shape.num_tokens, SMALL.hidden_size))
     assert tokens.counts == shape.counts_in == made.counts_in
     assert compressed.counts_kept == shape.counts_kept == made.counts_kept
     for name in ("embeddings", "positions", "modality", "scores", "kept"):
@@ -26,7 +27,8 @@ def test_shape_is_that_of_what_encoder_and_compressor_make(ratios: tuple[float, 
 
 def test_chunks_follow_each_other() -> None:
     shape = ChunkShape(8)
-    first, second = (make_compressed(shape, index, 16) for index in range(2))
+    embeddings = torch.zeros(shape.num_tokens, 16)
+    first, second = (make_compressed(shape, index, embeddings) for index in range(2))
 
     assert second.start_s - first.start_s == 2.0
     assert second.next_position - first.next_position == 50

@@ -89,7 +89,7 @@ class Bench:
         self._text: tuple[PreTrainedModel, nn.Linear] = models.text_model()
 
     def pipeline(self, entry: Entry) -> tuple[Pipeline, int]:
-        """Build the stages of a method, and say for how many streams there is memory."""
+        """Build the stages of a method, and say for how many streams there is room."""
         plan, thinker = self._plan, self._models.thinker
         ratios = (1.0, 1.0) if entry.keep_ratio == 1 else RATIOS[entry.keep_ratio]
         shape = ChunkShape(plan.side, *ratios)
@@ -146,7 +146,7 @@ class Found:
 
     Attributes:
         num_streams: The largest number sustained.
-        room: Streams for which there is memory.
+        room: Streams tried at most: those for which a GPU has memory, or `--max-streams`.
         chunk_flops: Operations in the products of one chunk.
         load: The run of that many streams.
     """
@@ -235,7 +235,7 @@ def _print_limits(found: dict[str, Found], hardware: Hardware) -> None:
         print(
             f"{name}: {one.chunk_flops / 1e9:.2f} GFLOP per chunk and its share of questions "
             f"(attention to the cache not counted), at most {one.limit_by_flops(hardware):.0f} "
-            f"streams; memory for {one.room}"
+            f"streams; room for {one.room}"
         )
 
 
@@ -245,7 +245,7 @@ def _summary(found: dict[str, Found], hardware: Hardware) -> dict[str, object]:
         summary |= {
             f"streams_{name}": one.num_streams,
             f"streams_{name}_limit_by_flops": round(one.limit_by_flops(hardware), 1),
-            f"streams_{name}_limit_by_memory": one.room,
+            f"streams_{name}_room": one.room,
             f"lag_p99_s_{name}": round(one.load.lag_p99_s, 3),
             f"ttft_p50_s_{name}": round(percentile(one.load.ttfts_s, 0.5), 4),
             f"shares_{name}": {key: round(part, 4) for key, part in one.load.shares.items()},

@@ -30,6 +30,7 @@ from benchmarks.models import SIZES, CheckpointModels, Models, models_of
 from benchmarks.percentiles import percentile
 from benchmarks.stock import Stock
 from service.llm.config import EngineConfig
+from service.llm.policy import Fifo
 
 CONTEXT_MINUTES = (1, 2, 5)
 AGES_MINUTES = (1, 5, 60)
@@ -101,6 +102,7 @@ class Bench:
             step_tokens=self._plan.step_tokens,
             context_tokens=context_tokens,
             max_questions=2 * max(BATCHES),
+            policy=Fifo(),  # so that a context is as long as its stream, up to the budget
         )
         return LiveBench(self._models, self._text, self._plan.shape, config)
 

@@ -37,6 +37,7 @@ from compressor.evaluation.methods import RATIOS, Entry, build
 from compressor.omni.checkpoint import selector_config
 from service.encoder.encoder import OmniEncoder
 from service.llm.config import EngineConfig
+from service.llm.policy import Fifo
 from service.media.chunk import CHUNK_S
 
 METHODS = {
@@ -101,6 +102,7 @@ class Bench:
             step_tokens=plan.step_tokens,
             context_tokens=context_chunks * shape.num_tokens,
             max_questions=plan.step_tokens // 2,
+            policy=Fifo(),  # so that the context is as long as the plan says
         )
         hidden_size = int(thinker.get_text_config().hidden_size)
         compressor = build(entry, self._selector, selector_config(thinker), hidden_size)

@@ -142,6 +142,25 @@ class Metrics:
             ["state"],
             registry=registry,
         )
+        self.context_tokens = Gauge(
+            "omnisift_context_tokens",
+            "Stream tokens held in contexts, all sessions.",
+            ["modality"],
+            registry=registry,
+        )
+        self.context_units_total = Counter(
+            "omnisift_context_units_total",
+            "Units that lost tokens in context; change is demoted (some) or dropped (all), cause "
+            "is budget (by the policy) or pages (for want of them).",
+            ["change", "cause"],
+            registry=registry,
+        )
+        self.context_tokens_lost_total = Counter(
+            "omnisift_context_tokens_lost_total",
+            "Tokens that such units lost.",
+            ["change", "cause", "modality"],
+            registry=registry,
+        )
         self.engine_steps_total = Counter(
             "omnisift_engine_steps_total", "Forward passes of the LLM engine.", registry=registry
         )

@@ -16,6 +16,7 @@ from compressor.weights import EMBEDDED_MODEL
 
 ProfileName = Literal["live", "paper-35", "paper-25", "speech", "full"]
 DtypeName = Literal["float32", "bfloat16", "float16"]
+PolicyName = Literal["progressive", "fifo", "sinks"]
 
 
 class Part(BaseModel):
@@ -82,7 +83,26 @@ class LLMSettings(Replicas):
     page_tokens: int = Field(16, ge=1, description="tokens per page")
     step_tokens: int = Field(512, ge=16, description="tokens of one packed forward")
     context_tokens: int = Field(8192, ge=256, description="stream tokens held per session")
+    total_tokens: int | None = Field(
+        None, ge=256, description="tokens that all sessions of a replica hold; unset: by pages"
+    )
     max_questions: int = Field(32, ge=1, description="questions answered at once; more get 503")
+    question_ratio: float = Field(
+        0.125, gt=0, lt=1, description="share of the pages that contexts leave to questions"
+    )
+    reserve_ratio: float = Field(
+        0.125, gt=0, le=1, description="share of its budget that a session is sure of, or gets 503"
+    )
+    policy: PolicyName = Field(
+        "progressive", description="what goes first: `progressive`, `fifo`, `sinks`"
+    )
+    num_sinks: int = Field(4, ge=0, description="`sinks`: units kept from the stream's start")
+    video_ratio: float = Field(
+        0.4, gt=0, lt=1, description="`progressive`: share of the budget that is for video"
+    )
+    video_keep_ratios: tuple[float, ...] = Field(
+        (1.0, 0.5, 0.25), description="`progressive`: video held / arrived, from new to old"
+    )
 
 
 class StoreSettings(Part):

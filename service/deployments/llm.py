@@ -9,6 +9,7 @@ from service.errors import ServiceError
 from service.llm.config import EngineConfig
 from service.llm.engine import Finished, Question, TokenDelta
 from service.llm.paged_engine import PagedEngine
+from service.llm.policy import build_policy
 from service.llm.worker import LLMWorker
 from service.sessions.record import ChunkRecord, SessionId
 from service.settings import Settings
@@ -27,7 +28,16 @@ class LLMDeployment:
                 page_tokens=limits.page_tokens,
                 step_tokens=limits.step_tokens,
                 context_tokens=limits.context_tokens,
+                total_tokens=limits.total_tokens,
                 max_questions=limits.max_questions,
+                question_ratio=limits.question_ratio,
+                reserve_ratio=limits.reserve_ratio,
+                policy=build_policy(
+                    limits.policy,
+                    num_sinks=limits.num_sinks,
+                    video_ratio=limits.video_ratio,
+                    keep_ratios=limits.video_keep_ratios,
+                ),
             ),
             dtype=settings.torch_dtype,
             device=settings.device,

@@ -1,19 +1,21 @@
 """Who gets pages. Pages are reserved before work starts: work under way never runs out of them.
 
     short of pages                           what happens
-    chunk, all contexts exceed their share   the session's own oldest units go
+    session, no reserve left for it          AtCapacity
+    chunk, all contexts exceed their share   the session's own context shrinks, by its policy
     chunk, questions of its session run      it waits for them: they share what it could give up
-    chunk, none of them run                  the session's own oldest units go
-    chunk, no unit left to go                AtCapacity
+    chunk, none of them run                  the session's own context shrinks
+    chunk, nothing left to give up           AtCapacity
     question, others run                     it waits for them
     question, none runs                      AtCapacity
 
-So a session is short only at its own cost, never at another's. Knows nothing about forwards.
+So a session is short only at its own cost, never at another's; and each has a reserve that no other
+can take. What a context loses here, one that is rebuilt from the log may have again. Knows nothing
+about forwards.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from compressor.tokens import CompressedChunk
 from service.errors import AtCapacity
 from service.llm.config import EngineConfig
 from service.llm.jobs import Asked, ChunkOutcome, LiveSession, QuestionOutcome
@@ -21,7 +23,6 @@ from service.llm.live import LiveContext
 from service.llm.pages import PagePool, PoolExhausted
 
 PAGES = "kv_pages"
-MIN_CONTEXT_RATIO = 0.125  # of a session's budget that must find room when it is opened
 
 
 def is_short_of_pages(error: AtCapacity) -> bool:
@@ -34,16 +35,19 @@ class Admission:
 
     def __init__(self, pool: PagePool, config: EngineConfig) -> None:
         self._pool = pool
-        self._min_tokens = int(config.context_tokens * MIN_CONTEXT_RATIO)
-        self._max_context_pages = int(pool.num_pages * (1 - config.question_ratio))
+        self._reserve_tokens = int(config.context_tokens * config.reserve_ratio)
+        max_pages = int(pool.num_pages * (1 - config.question_ratio))
+        if config.total_tokens is not None:
+            max_pages = min(max_pages, config.total_tokens // pool.page_tokens)
+        self._max_context_pages = max_pages
 
     def open(self, session: LiveSession, others: Collection[LiveSession]) -> None:
         """Start a session's header.
 
         Raises:
-            AtCapacity: Too few pages are left for a context worth having.
+            AtCapacity: Too few pages are left for its reserve.
         """
-        if self._excess_pages(others, self._min_tokens) > 0:
+        if self._claimed_pages([*others, session]) > self._max_context_pages:
             raise self._out_of_pages()
         try:
             session.start(session.context.begin_header())
@@ -71,41 +75,49 @@ class Admission:
                 yield asked.failed(self._out_of_pages())
 
     def room_tokens(self, sessions: Collection[LiveSession]) -> int:
-        """Tokens by which contexts can grow before the oldest units give way."""
-        return max(-self._excess_pages(sessions, 0), 0) * self._pool.page_tokens
+        """Tokens by which contexts can grow, reserves apart, before one of them shrinks."""
+        free_pages = self._max_context_pages - self._claimed_pages(sessions)
+        return max(free_pages, 0) * self._pool.page_tokens
 
     def _start_chunk(
         self, session: LiveSession, sessions: Collection[LiveSession]
     ) -> list[ChunkOutcome]:
-        """Get pages for the next chunk, or drop a unit for it, or decide that it waits or goes."""
-        context = session.context
+        """Get pages for the next chunk, or shrink for it, or decide that it waits or goes."""
+        context, chunk = session.context, session.chunks[0]
         try:
-            context.make_room(session.chunks[0])
-            self._keep_to_share(context, session.chunks[0], sessions)
-            session.start(context.begin(session.chunks[0]))
+            unit = context.make_room(chunk)
+            self._keep_to_share(session, sessions, unit.num_tokens)
+            session.start(context.begin(chunk))
         except PoolExhausted:
             if session.num_views > 0:
                 session.is_waiting = True
                 return []
             if not context.window.units:
                 return [session.refuse(self._out_of_pages())]
-            context.drop([context.window.units[0].index])
+            context.shrink(self._pool.page_tokens)
             return []
         # a chunk of which nothing was kept has nothing to write
         return session.complete() if session.num_left == 0 else []
 
     def _keep_to_share(
-        self, context: LiveContext, chunk: CompressedChunk, sessions: Collection[LiveSession]
+        self, session: LiveSession, sessions: Collection[LiveSession], num_tokens: int
     ) -> None:
-        while self._excess_pages(sessions, len(chunk.embeddings)) > 0:
+        """Shrink a context until so many tokens more leave the others what is theirs."""
+        others = self._claimed_pages(other for other in sessions if other is not session)
+        limit = self._max_context_pages - others - self._pool.pages_for(num_tokens)
+        context = session.context
+        while (excess := len(context.sequence.pages) - limit) > 0:
             if not context.window.units:
                 raise PoolExhausted("the other contexts fill what questions leave")
-            context.drop([context.window.units[0].index])
+            context.shrink(excess * self._pool.page_tokens)
 
-    def _excess_pages(self, sessions: Collection[LiveSession], num_tokens: int) -> int:
-        """Pages over the contexts' share, once one of them has `num_tokens` more."""
-        held = sum(len(session.context.sequence.pages) for session in sessions)
-        return held + self._pool.pages_for(num_tokens) - self._max_context_pages
+    def _claimed_pages(self, sessions: Iterable[LiveSession]) -> int:
+        """Pages that sessions hold or have in reserve."""
+        return sum(self._claim(session.context) for session in sessions)
+
+    def _claim(self, context: LiveContext) -> int:
+        reserve = self._pool.pages_for(context.header_tokens + self._reserve_tokens)
+        return max(len(context.sequence.pages), reserve)
 
     def _out_of_pages(self) -> AtCapacity:
         return AtCapacity(stage=PAGES, limit=self._pool.num_pages)

@@ -1,42 +1,52 @@
 """What is wrong with a chunk or a question, before either costs anything."""
 
 from compressor.omni.chat import ChatLayout
-from compressor.tokens import CompressedChunk
+from compressor.tokens import CompressedChunk, Modality, TokenCounts
 from service.errors import BadRequest
+from service.llm.context import ContextRules
 from service.llm.engine import Question
 from service.llm.sampling import check_sampling
 
 
 def check_chunk(
-    chunk: CompressedChunk, *, index: int, after: int, hidden_size: int, max_tokens: int
-) -> None:
+    chunk: CompressedChunk, *, after: int, hidden_size: int, rules: ContextRules
+) -> int:
     """Refuse a chunk that cannot enter a context.
 
     Args:
         chunk: The chunk.
-        index: Its number.
         after: Number of the newest chunk before it.
         hidden_size: Width of the model.
-        max_tokens: Budget of the context.
+        rules: What bounds the context.
+
+    Returns:
+        Its number.
 
     Raises:
         BadRequest: It is malformed, too large or out of order, or holds NaN or infinity.
     """
-    num_tokens = len(chunk.embeddings)
+    unit, num_tokens = rules.unit(chunk), len(chunk.embeddings)
+    index = unit.index
     shapes = {
         "embeddings": (chunk.embeddings, (num_tokens, hidden_size)),
         "positions": (chunk.positions, (3, num_tokens)),
         "modality": (chunk.modality, (num_tokens,)),
+        "scores": (chunk.scores, (num_tokens,)),
     }
     for name, (tensor, shape) in shapes.items():
         if tensor.shape != shape:
             raise _refusal(index, f"has {name} {list(tensor.shape)} instead of {list(shape)}")
+    num_audio = int((chunk.modality == Modality.AUDIO).sum())
+    counts = TokenCounts(num_tokens - num_audio, num_audio)
+    if counts != chunk.counts_kept:
+        raise _refusal(index, f"has {counts}, but says {chunk.counts_kept}")
     if not chunk.embeddings.isfinite().all():
         raise _refusal(index, "has embeddings that are not finite")
     if index <= after:
         raise _refusal(index, f"comes after chunk {after}")
-    if num_tokens > max_tokens:
-        raise _refusal(index, f"has {num_tokens} tokens, over the context's {max_tokens}")
+    if not rules.admits(unit):
+        raise _refusal(index, f"has {counts}, over the context's {rules.max_tokens}")
+    return index
 
 
 def check_question(question: Question, chat: ChatLayout, *, max_tokens: int) -> list[int]:

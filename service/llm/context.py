@@ -1,45 +1,17 @@
 """What of a stream stays in context, and when ids are re-based. Pure: knows nothing about caches.
 
-The granule is a unit: the tokens of one chunk. The header is no unit; it is never dropped.
+The granule is a unit: the tokens of one chunk. The header is no unit; it is never dropped. Which
+units are held, and with how many tokens, is a function of the units that came (`ContextRules`), so
+the end of a log is enough to decide it again. Units that go for want of pages are the exception.
 """
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """One chunk in context.
-
-    Attributes:
-        index: Chunk number.
-        num_tokens: Tokens it holds; 0 where nothing was kept.
-        start_id: Id of its start, relative to stream time zero.
-        start_s: Stream time of its start.
-        end_s: Stream time of its end.
-    """
-
-    index: int
-    num_tokens: int
-    start_id: int
-    start_s: float
-    end_s: float
-
-
-Policy = Callable[[Sequence[Unit], int], list[int]]
-"""Takes the units held, oldest first, and how many tokens are too many (0 or less: none); returns
-the indices of units whose tokens amount to that."""
-
-
-def drop_oldest(units: Sequence[Unit], excess_tokens: int) -> list[int]:
-    """Drop whole units, oldest first."""
-    dropped = []
-    for unit in units:
-        if excess_tokens <= 0:
-            break
-        dropped.append(unit.index)
-        excess_tokens -= unit.num_tokens
-    return dropped
+from compressor.tokens import CompressedChunk
+from service.llm.policy import NOTHING, Policy
+from service.llm.unit import Unit, unit_of
+from service.media.chunk import CHUNK_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +49,91 @@ class Horizon:
         return max(start_id - self.span, 0) // step * step
 
 
-class ContextWindow:
-    """The units of one session, within a budget of tokens and the model's horizon."""
+@dataclass(frozen=True, slots=True)
+class ContextRules:
+    """What bounds a context; the same for all sessions of an engine.
 
-    def __init__(self, *, max_tokens: int, horizon: Horizon, policy: Policy = drop_oldest) -> None:
-        self.horizon = horizon
-        self._max_tokens = max_tokens
-        self._policy = policy
+    Attributes:
+        max_tokens: Stream tokens held.
+        horizon: How far ids may reach.
+        ids_per_s: Ids per second of stream.
+        policy: What is held within the budget.
+
+    Raises:
+        ValueError: If the policy's sinks would take half of the horizon or more.
+    """
+
+    max_tokens: int
+    horizon: Horizon
+    ids_per_s: int
+    policy: Policy
+
+    def __post_init__(self) -> None:
+        if self.sink_ids * 2 > self.horizon.span:
+            raise ValueError(
+                f"{self.policy.num_sinks} sinks take {self.sink_ids} ids, over half of the "
+                f"{self.horizon.span} that the stream has"
+            )
+
+    @property
+    def sink_ids(self) -> int:
+        """Ids from stream time zero that belong to sinks; nothing is re-based to them."""
+        return int(self.policy.num_sinks * CHUNK_S * self.ids_per_s)
+
+    @property
+    def span(self) -> int:
+        """Ids from the oldest unit's start to the newest one's, at most; sinks apart."""
+        return self.horizon.span - self.sink_ids
+
+    def unit(self, chunk: CompressedChunk) -> Unit:
+        """Describe a chunk as a unit that holds all of it."""
+        return unit_of(chunk, self.ids_per_s)
+
+    def is_sink(self, index: int) -> bool:
+        """Whether a unit keeps its place at the stream's start, however long the stream lasts."""
+        return index < self.policy.num_sinks
+
+    def admits(self, unit: Unit) -> bool:
+        """Whether a unit can be held at all."""
+        return self.policy.admits(unit.arrived, self.max_tokens)
+
+    def held(self, units: Sequence[Unit], max_tokens: int | None = None) -> list[Unit]:
+        """Decide what is held once the last of these units has come.
+
+        Units of which nothing is left go as soon as they are the oldest, sinks apart.
+
+        Args:
+            units: Oldest first; they may have been reduced before.
+            max_tokens: A smaller budget than usual.
+        """
+        oldest_id = units[-1].start_id - self.span if units else 0
+        near = [unit for unit in units if self.is_sink(unit.index) or unit.start_id >= oldest_id]
+        plan = self.policy.plan(near, self.max_tokens if max_tokens is None else max_tokens)
+        reduced = [unit.reduced_to(counts) for unit, counts in zip(near, plan, strict=True)]
+        rest = [unit for unit in reduced if not self.is_sink(unit.index)]
+        num_gone = next((n for n, unit in enumerate(rest) if unit.num_tokens), len(rest))
+        sinks = [unit for unit in reduced if self.is_sink(unit.index) and unit.num_tokens]
+        return sinks + rest[num_gone:]
+
+    def is_full(self, units: Sequence[Unit], before: int) -> bool:
+        """Whether nothing of older units that are no sinks is held beside these.
+
+        Args:
+            units: Oldest first; the last one is the newest of the stream.
+            before: The older units' indices are below this.
+        """
+        if not units:
+            return False
+        latest_id = int((before - 1) * CHUNK_S * self.ids_per_s)
+        is_beyond = latest_id < units[-1].start_id - self.span
+        return is_beyond or self.policy.is_full(units, self.max_tokens)
+
+
+class ContextWindow:
+    """The units of one session, by the rules."""
+
+    def __init__(self, rules: ContextRules) -> None:
+        self.rules = rules
         self._units: tuple[Unit, ...] = ()
 
     @property
@@ -95,30 +145,34 @@ class ContextWindow:
     def num_tokens(self) -> int:
         return sum(unit.num_tokens for unit in self._units)
 
-    def to_drop(self, unit: Unit) -> list[int]:
-        """Decide which units must go before `unit` can come.
+    def after(self, unit: Unit) -> tuple[Unit, ...]:
+        """Decide what is held once `unit` comes; it is the last, perhaps reduced itself.
 
         Raises:
-            ValueError: If it cannot come: it exceeds the budget, or is not newer than all held.
+            ValueError: If it cannot come: it is too large, or is not newer than all held.
         """
-        if unit.num_tokens > self._max_tokens:
-            raise ValueError(f"{unit.num_tokens} tokens, but the budget is {self._max_tokens}")
+        if not self.rules.admits(unit):
+            raise ValueError(f"{unit.arrived}, but the budget is {self.rules.max_tokens}")
         if self._units and unit.index <= self._units[-1].index:
             raise ValueError(f"index {unit.index} after {self._units[-1].index}")
-        oldest_id = unit.start_id - self.horizon.span
-        too_old = [held.index for held in self._units if held.start_id < oldest_id]
-        rest = self._units[len(too_old) :]
-        excess = sum(held.num_tokens for held in rest) + unit.num_tokens - self._max_tokens
-        return too_old + self._policy(rest, excess)
+        held = self.rules.held([*self._units, unit])
+        if not held or held[-1].index != unit.index:
+            held.append(unit.reduced_to(NOTHING))  # it has been seen, though nothing is left
+        return tuple(held)
 
-    def push(self, unit: Unit) -> None:
-        """Hold a unit; what `to_drop` named is gone."""
-        self._units = (*self._units, unit)
-        assert self.num_tokens <= self._max_tokens, "a unit came before others went"
+    def within(self, num_tokens: int) -> tuple[Unit, ...]:
+        """Decide what is held in the largest budget that leaves no more than so many tokens."""
+        fits, exceeds = 0, self.rules.max_tokens + 1
+        while exceeds - fits > 1:
+            budget = (fits + exceeds) // 2
+            held = sum(unit.num_tokens for unit in self.rules.held(self._units, budget))
+            fits, exceeds = (budget, exceeds) if held <= num_tokens else (fits, budget)
+        return tuple(self.rules.held(self._units, fits))
 
-    def drop(self, indices: Container[int]) -> None:
-        """Stop holding units."""
-        self._units = tuple(unit for unit in self._units if unit.index not in indices)
+    def hold(self, units: Sequence[Unit]) -> None:
+        """Hold these units from now on, oldest first."""
+        self._units = tuple(units)
+        assert self.num_tokens <= self.rules.max_tokens, "more tokens than the budget"
 
     def outside(self, window_s: float) -> list[int]:
         """Return the units that ended `window_s` seconds or more before the newest one's end."""
@@ -126,18 +180,3 @@ class ContextWindow:
             return []
         start_s = self._units[-1].end_s - window_s
         return [unit.index for unit in self._units if unit.end_s <= start_s]
-
-
-def num_fitting(sizes: Sequence[int], max_tokens: int) -> int:
-    """Return how many units, counted from the newest, `drop_oldest` keeps within a budget.
-
-    Args:
-        sizes: Tokens per unit, oldest first.
-        max_tokens: The budget.
-    """
-    total = 0
-    for number, size in enumerate(reversed(sizes)):
-        total += size
-        if total > max_tokens:
-            return number
-    return len(sizes)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from compressor.tokens import CompressedChunk
+from service.llm.context import ContextRules
+from service.llm.forgotten import Loss
 from service.sessions.record import SessionId
 
 
@@ -94,8 +96,12 @@ class EngineStats:
         waiting: Questions that wait for pages.
         pages_total: Pages of the KV cache.
         pages_free: Those that nothing holds.
-        room_tokens: Tokens by which contexts can grow before the oldest units give way.
+        room_tokens: Tokens by which contexts can grow, reserves apart, before one of them shrinks.
         context_tokens: Stream tokens held, by session.
+        video_tokens: Stream tokens of video held, all sessions.
+        audio_tokens: Likewise of audio.
+        forgotten_units: Units that lost tokens so far, by how.
+        forgotten_tokens: Their tokens, by how and by modality.
         steps: Forwards run.
         decode_tokens: Tokens fed back to continue answers.
         chunk_tokens: Tokens of headers and chunks prefilled.
@@ -108,6 +114,10 @@ class EngineStats:
     pages_free: int
     room_tokens: int
     context_tokens: Mapping[SessionId, int]
+    video_tokens: int
+    audio_tokens: int
+    forgotten_units: Mapping[Loss, int]
+    forgotten_tokens: Mapping[tuple[Loss, str], int]
     steps: int
     decode_tokens: int
     chunk_tokens: int
@@ -127,8 +137,8 @@ class LLMEngine(Protocol):
     """Holds the context of many sessions and answers questions about them, all at once."""
 
     @property
-    def context_tokens(self) -> int:
-        """Stream tokens held per session, at most."""
+    def rules(self) -> ContextRules:
+        """What bounds the context of each session."""
         ...
 
     async def open(self, session_id: SessionId, instructions: str | None) -> None:

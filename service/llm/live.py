@@ -1,23 +1,23 @@
 """One session's context in the cache: header and units, kept within their limits.
 
 Knows nothing about scheduling. Every change either happens whole or raises and changes nothing
-that matters: what was dropped before a later step failed would be dropped again.
+that matters: what was removed before a later step failed would be removed again.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
 from compressor.tokens import CompressedChunk
-from service.llm.context import ContextWindow, Unit
+from service.llm.context import ContextRules, ContextWindow
+from service.llm.forgotten import Cause, Forgotten
+from service.llm.labels import Labels
 from service.llm.pages import Indices, PagePool, PoolExhausted
-from service.llm.prompt import Inputs, StreamIds, header_inputs, is_audio, time_shift
+from service.llm.prompt import Inputs, StreamIds, header_inputs, time_shift
 from service.llm.sequence import PagedSequence
-from service.media.chunk import CHUNK_S
-
-HEADER = -1  # in place of a unit's index
+from service.llm.unit import Unit
 
 Rotate = Callable[[PagePool, Indices, Indices], None]
 
@@ -28,11 +28,15 @@ class Part:
 
     Attributes:
         inputs: What to write.
+        labels: Of the inputs.
         chunk: The chunk they come from; None for the header.
+        unit: The unit it becomes; None for the header.
     """
 
     inputs: Inputs
-    chunk: CompressedChunk | None
+    labels: Labels
+    chunk: CompressedChunk | None = None
+    unit: Unit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,96 +57,113 @@ class View:
 
 
 class LiveContext:
-    """Header, then units; the oldest are dropped and ids re-based as the stream goes on."""
+    """Header, then units; the older lose tokens and ids are re-based as the stream goes on."""
 
     def __init__(
         self,
         pool: PagePool,
-        window: ContextWindow,
+        rules: ContextRules,
         rotate: Rotate,
         *,
         header_ids: list[int],
-        ids_per_s: int,
+        forgotten: Forgotten | None = None,
     ) -> None:
+        """Prepare; nothing is written yet.
+
+        Args:
+            pool: Where the pages come from.
+            rules: What bounds the context.
+            rotate: Moves keys to other positions.
+            header_ids: What precedes the stream.
+            forgotten: Counts what is removed.
+        """
         self.sequence = PagedSequence(pool)
-        self.window = window
+        self.window = ContextWindow(rules)
         inputs, self._ids = header_inputs(header_ids)
-        self._header = Part(inputs, None)
+        self._header = Part(inputs, Labels.of_header(len(inputs)))
         self._rotate = rotate
-        self._ids_per_s = ids_per_s
-        self._unit_of = np.empty(0, dtype=np.int64)
-        self._is_audio = np.empty(0, dtype=np.bool_)
+        self._forgotten = forgotten or Forgotten()
+        self._labels = Labels.of_header(0)
 
     @property
     def is_open(self) -> bool:
         """Whether the header is written."""
-        return len(self._unit_of) > 0
+        return len(self._labels) > 0
+
+    @property
+    def header_tokens(self) -> int:
+        """Tokens of the header, written or not."""
+        return len(self._header.inputs)
 
     def unit(self, chunk: CompressedChunk) -> Unit:
         """Describe a chunk as a unit."""
-        return Unit(
-            index=round(chunk.start_s / CHUNK_S),
-            num_tokens=len(chunk.embeddings),
-            start_id=int(chunk.start_s * self._ids_per_s),
-            start_s=chunk.start_s,
-            end_s=chunk.start_s + CHUNK_S,
-        )
+        return self.window.rules.unit(chunk)
 
     def begin_header(self) -> Part:
         """Reserve room for the header. Raises `PoolExhausted`."""
         self.sequence.reserve(len(self._header.inputs))
         return self._header
 
-    def make_room(self, chunk: CompressedChunk) -> None:
-        """Drop what exceeds the session's limits once the chunk is held, and re-base ids for it.
+    def make_room(self, chunk: CompressedChunk) -> Unit:
+        """Remove what exceeds the session's limits once the chunk is held, and re-base ids for it.
+
+        Returns:
+            The unit that the chunk becomes.
 
         Raises:
             PoolExhausted: There are too few free pages; try again when there are more.
             ValueError: The chunk can never be held.
         """
-        unit = self.unit(chunk)
-        self.drop(self.window.to_drop(unit))
-        self._rebase(self.window.horizon.origin(unit.start_id))
+        *older, unit = self.window.after(self.unit(chunk))
+        self._hold(older, "budget")
+        self._rebase(self.window.rules.horizon.origin(unit.start_id))
+        return unit
 
     def begin(self, chunk: CompressedChunk) -> Part:
         """Make room for a chunk and reserve its pages; raises as `make_room` does."""
-        self.make_room(chunk)
-        self.sequence.reserve(len(chunk.embeddings))
-        return Part(Inputs(chunk.embeddings, self._ids.of(chunk)), chunk)
+        unit = self.make_room(chunk)
+        self.sequence.reserve(unit.num_tokens)
+        labels, ids = Labels.of_chunk(chunk, unit.index), self._ids.of(chunk)
+        if unit.num_tokens == len(labels):
+            return Part(Inputs(chunk.embeddings, ids), labels, chunk, unit)
+        tokens = np.flatnonzero(labels.held_by([unit]))
+        rows = chunk.embeddings[torch.from_numpy(tokens).to(chunk.embeddings.device)]
+        return Part(Inputs(rows, ids[:, tokens]), labels.take(tokens), chunk, unit)
 
     def commit(self, part: Part) -> None:
         """Count a part as held; all of it is written."""
-        if part.chunk is None:
-            self._label(HEADER, np.zeros(len(part.inputs), dtype=np.bool_))
+        self._labels = self._labels.followed_by(part.labels)
+        assert len(self._labels) == self.sequence.length, "committed before it was written"
+        if part.chunk is None or part.unit is None:
             return
-        unit = self.unit(part.chunk)
-        self._label(unit.index, is_audio(part.chunk))
-        self.window.push(unit)
+        self._forgotten.count([self.unit(part.chunk)], [part.unit], "budget")
+        self.window.hold([*self.window.units, part.unit])
         self._ids = self._ids.after(part.chunk)
 
     def rollback(self, *, scrub: bool) -> None:
         """Forget what is written of a part that failed; `scrub` if it may hold NaN."""
-        self.sequence.truncate(len(self._unit_of), scrub=scrub)
+        self.sequence.truncate(len(self._labels), scrub=scrub)
 
-    def drop(self, indices: Collection[int]) -> None:
-        """Remove units; no part may be under way. Raises `PoolExhausted`."""
-        if not indices:
-            return
-        order = self.sequence.retain(~np.isin(self._unit_of, list(indices)))
-        self._unit_of, self._is_audio = self._unit_of[order], self._is_audio[order]
-        self.window.drop(indices)
+    def shrink(self, num_tokens: int) -> None:
+        """Give up so many tokens or more, by the policy; no part may be under way.
+
+        Raises:
+            PoolExhausted: Nothing has changed.
+        """
+        units = self.window.within(max(self.window.num_tokens - num_tokens, 0))
+        self._hold(units, "pages")
 
     def view(self, window_s: float | None) -> View:
         """Fork all that is committed, or its last `window_s` seconds. Raises `PoolExhausted`."""
         outside = [] if window_s is None else self.window.outside(window_s)
-        sequence = self.sequence.fork(len(self._unit_of))
+        seen = [unit for unit in self.window.units if unit.index not in outside]
+        sequence = self.sequence.fork(len(self._labels))
         if outside:
             try:
-                sequence.retain(~np.isin(self._unit_of, outside))
+                sequence.retain(self._labels.held_by(seen))
             except PoolExhausted:
                 sequence.release()
                 raise
-        seen = [unit for unit in self.window.units if unit.index not in outside]
         return View(
             sequence=sequence,
             ids=self._ids,
@@ -154,21 +175,30 @@ class LiveContext:
         """Give back every page."""
         self.sequence.release()
 
-    def _label(self, unit: int, is_audio: NDArray[np.bool_]) -> None:
-        self._unit_of = np.concatenate([self._unit_of, np.full(len(is_audio), unit)])
-        self._is_audio = np.concatenate([self._is_audio, is_audio])
-        assert len(self._unit_of) == self.sequence.length, "committed before it was written"
+    def _hold(self, units: Sequence[Unit], cause: Cause) -> None:
+        """Remove all tokens that these units do not hold; raises `PoolExhausted`."""
+        held = self.window.units
+        if tuple(units) == held:
+            return
+        keep = self._labels.held_by(units)
+        if not keep.all():
+            self._labels = self._labels.take(self.sequence.retain(keep))
+        self._forgotten.count(held, units, cause)
+        self.window.hold(units)
 
     def _rebase(self, origin: int) -> None:
-        """Move all units to the ids they have under another origin; raises `PoolExhausted`."""
+        """Move units to the ids they have under another origin; raises `PoolExhausted`.
+
+        Header and sinks, whose labels are lower than all others, keep their place.
+        """
         if origin == self._ids.origin:
             return
-        tokens = np.flatnonzero(self._unit_of != HEADER)
+        tokens = np.flatnonzero(self._labels.unit_of >= self.window.rules.policy.num_sinks)
         self.sequence.own()
         slots = self.sequence.slots(0, self.sequence.length)[tokens]
         self._rotate(
             self.sequence.pool,
             slots,
-            time_shift(self._is_audio[tokens], self._ids.origin - origin),
+            time_shift(self._labels.is_audio[tokens], self._ids.origin - origin),
         )
         self._ids = self._ids.moved_to(origin)

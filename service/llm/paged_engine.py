@@ -20,7 +20,7 @@ from compressor.tokens import CompressedChunk
 from service.clock import Clock
 from service.errors import EngineUnavailable
 from service.llm.config import EngineConfig
-from service.llm.context import Horizon
+from service.llm.context import ContextRules, Horizon
 from service.llm.delivery import Delivery, Stream, resolve, send
 from service.llm.engine import EngineStats, Finished, Question, TokenDelta
 from service.llm.engine_thread import Command, EngineThread
@@ -29,6 +29,7 @@ from service.llm.jobs import Outcome
 from service.llm.recording import record
 from service.llm.rehearsal import rehearse
 from service.llm.scheduler import Scheduler
+from service.llm.unit import Unit
 from service.metrics import Metrics
 from service.sessions.record import SessionId
 
@@ -81,9 +82,9 @@ class PagedEngine:
         return cls(scheduler, metrics)
 
     @property
-    def context_tokens(self) -> int:
-        """Stream tokens held per session, at most."""
-        return self._scheduler.context_tokens
+    def rules(self) -> ContextRules:
+        """What bounds the context of each session."""
+        return self._scheduler.rules
 
     async def open(self, session_id: SessionId, instructions: str | None) -> None:
         """Start a session with its header. Raises as `Scheduler.open` does."""
@@ -153,6 +154,10 @@ class PagedEngine:
     def stats(self) -> EngineStats:
         """What is held and was done: no older than what the caller last waited for."""
         return self._work.stats
+
+    def units(self, session_id: SessionId) -> tuple[Unit, ...]:
+        """What is in the session's context of each chunk, oldest first; safe from any thread."""
+        return self._scheduler.units(session_id)
 
     def held(self, session_id: SessionId) -> list[int]:
         """Indices of the chunks in the session's context, oldest first; safe from any thread."""

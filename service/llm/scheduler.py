@@ -23,14 +23,16 @@ from service.llm.admission import Admission
 from service.llm.answer import Answer
 from service.llm.checks import check_chunk, check_question
 from service.llm.config import EngineConfig
-from service.llm.context import ContextWindow, Horizon
+from service.llm.context import ContextRules, Horizon
 from service.llm.engine import EngineStats, Question
+from service.llm.forgotten import Forgotten
 from service.llm.forward import PackedForward
 from service.llm.jobs import Asked, LiveSession, Outcome
 from service.llm.live import LiveContext
 from service.llm.rotation import KeyRotation
 from service.llm.sampling import TokenSampler, make_dice
 from service.llm.turns import Turn, plan_turns
+from service.llm.unit import Unit
 from service.sessions.record import SessionId
 
 MAX_WAITING_CHUNKS = 64  # per session; callers wait for each, so more is a caller gone astray
@@ -52,8 +54,8 @@ class Scheduler:
         self._forward = forward
         self._chat = chat
         self._config = config
-        self._horizon = horizon
-        self._ids_per_s = ids_per_s
+        self._rules = ContextRules(config.context_tokens, horizon, ids_per_s, config.policy)
+        self._forgotten = Forgotten()
         self._now = now
         self._rotate = KeyRotation(forward.rotary)
         self._sampler = TokenSampler(chat.allowed_ids().to(forward.pool.keys.device))
@@ -69,9 +71,9 @@ class Scheduler:
         return self._forward.hidden_size
 
     @property
-    def context_tokens(self) -> int:
-        """Stream tokens held per session, at most."""
-        return self._config.context_tokens
+    def rules(self) -> ContextRules:
+        """What bounds the context of each session."""
+        return self._rules
 
     @property
     def has_work(self) -> bool:
@@ -83,23 +85,24 @@ class Scheduler:
         """Start a session with its header.
 
         Raises:
-            AtCapacity: Too few pages are left for a context worth having.
+            AtCapacity: Too few pages are left for its reserve.
             BadRequest: It is open already, or the instructions are too long.
         """
         if session_id in self._sessions:
             raise BadRequest(f"session {session_id!r} is open already", field="session_id")
         header_ids = self._chat.header(instructions)
-        if len(header_ids) > self._horizon.max_header:
+        max_header = self._rules.horizon.max_header
+        if len(header_ids) > max_header:
             raise BadRequest(
-                f"instructions may take {self._horizon.max_header} tokens, not {len(header_ids)}",
+                f"instructions may take {max_header} tokens, not {len(header_ids)}",
                 field="instructions",
             )
         context = LiveContext(
             self._forward.pool,
-            ContextWindow(max_tokens=self._config.context_tokens, horizon=self._horizon),
+            self._rules,
             self._rotate,
             header_ids=header_ids,
-            ids_per_s=self._ids_per_s,
+            forgotten=self._forgotten,
         )
         session = LiveSession(session_id, context)
         self._admission.open(session, self._sessions.values())
@@ -117,13 +120,8 @@ class Scheduler:
             AtCapacity: Too many chunks of the session wait.
         """
         session = self._session(session_id)
-        index = session.context.unit(chunk).index
-        check_chunk(
-            chunk,
-            index=index,
-            after=session.last_index,
-            hidden_size=self.hidden_size,
-            max_tokens=self._config.context_tokens,
+        index = check_chunk(
+            chunk, after=session.last_index, hidden_size=self.hidden_size, rules=self._rules
         )
         if len(session.chunks) >= MAX_WAITING_CHUNKS:
             raise AtCapacity(stage="waiting_chunks", limit=MAX_WAITING_CHUNKS)
@@ -146,7 +144,7 @@ class Scheduler:
             raise BadRequest(f"question {question.id!r} is being answered", field="id")
         if len(self._questions) >= self._config.max_questions:
             raise AtCapacity(stage="questions", limit=self._config.max_questions)
-        tail_ids = check_question(question, self._chat, max_tokens=self._horizon.max_text)
+        tail_ids = check_question(question, self._chat, max_tokens=self._rules.horizon.max_text)
         self._questions[question.id] = Asked(
             session,
             question,
@@ -190,15 +188,20 @@ class Scheduler:
             outcomes += self._run(turns)
         return outcomes
 
+    def units(self, session_id: SessionId) -> tuple[Unit, ...]:
+        """Return what is in context of each chunk, oldest first; safe from any thread."""
+        session = self._sessions.get(session_id)
+        return () if session is None else session.context.window.units
+
     def held(self, session_id: SessionId) -> list[int]:
         """Return the indices of the chunks in context, oldest first; safe from any thread."""
-        session = self._sessions.get(session_id)
-        return [] if session is None else [unit.index for unit in session.context.window.units]
+        return [unit.index for unit in self.units(session_id)]
 
     def stats(self) -> EngineStats:
         """Return what is held now and was done so far."""
         waiting = sum(asked.feed is None for asked in self._questions.values())
         pool = self._forward.pool
+        units = [unit for s in self._sessions.values() for unit in s.context.window.units]
         return EngineStats(
             running=len(self._questions) - waiting,
             waiting=waiting,
@@ -206,6 +209,10 @@ class Scheduler:
             pages_free=pool.num_free,
             room_tokens=self._admission.room_tokens(self._sessions.values()),
             context_tokens={s.id: s.context.window.num_tokens for s in self._sessions.values()},
+            video_tokens=sum(unit.held.video for unit in units),
+            audio_tokens=sum(unit.held.audio for unit in units),
+            forgotten_units=self._forgotten.units,
+            forgotten_tokens=self._forgotten.tokens,
             steps=self._num_steps,
             decode_tokens=self._num_decoded,
             chunk_tokens=self._num_chunk_tokens,

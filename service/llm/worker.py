@@ -1,8 +1,9 @@
 """The LLM stage: owns sessions by lease, keeps their context as the log says, answers questions.
 
-What the engine holds of a session is a function of the log's entries, so it stays good while it is
-not used; whatever is missing is applied before the next use. Whatever is missing altogether is
-rebuilt, as far back as the context's budget goes; rebuilt units have not seen those before them, as
+What the engine holds of a session is a function of the log's entries (but for what it gave up for
+want of pages), so it stays good while it is not used; whatever is missing is applied before the
+next use. Whatever is missing altogether is rebuilt, as far back as the context's rules reach: the
+same units with the same tokens at the same ids. Rebuilt units have not seen those that are gone, as
 they would have live. Knows nothing about Ray.
 """
 
@@ -29,7 +30,7 @@ from service.llm.admission import is_short_of_pages
 from service.llm.dictation import Dictation, measure
 from service.llm.engine import Finished, LLMEngine, Question, TokenDelta
 from service.llm.held import HeldSession, HeldSessions
-from service.llm.replay import newest_entries
+from service.llm.replay import is_apart, newest_entries
 from service.media.chunk import CHUNK_S
 from service.metrics import Metrics
 from service.sessions.record import ChunkRecord, Session, SessionId, Stage, Turn
@@ -187,10 +188,16 @@ class LLMWorker:
         self._count_sessions()
 
     async def _catch_up(self, held: HeldSession, session: Session) -> None:
-        """Apply what the log has and the context lacks, up to its budget."""
+        """Apply what the log has and the context lacks, as far back as its rules reach."""
         entries = await newest_entries(
-            self._store, session, after=held.last_index, max_tokens=self._engine.context_tokens
+            self._store, session, self._engine.rules, after=held.last_index
         )
+        if held.last_index >= 0 and is_apart(entries, held.last_index):
+            lease = held.lease
+            await self._let_go(session.id, held)  # the log's end alone fills the context by now
+            await self._rebuild(held, session)
+            held.lease = lease
+            return
         for entry in entries:
             try:
                 await self._apply(session.id, held, entry)
@@ -214,7 +221,7 @@ class LLMWorker:
         """Whether a session within its budget would lose units for want of pages."""
         stats = self._engine.stats()
         num_held = stats.context_tokens.get(session_id, 0)
-        is_within_budget = num_held + num_tokens <= self._engine.context_tokens
+        is_within_budget = num_held + num_tokens <= self._engine.rules.max_tokens
         return is_within_budget and num_tokens > stats.room_tokens
 
     async def _answer(

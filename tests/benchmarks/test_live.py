@@ -3,6 +3,7 @@ import pytest
 from benchmarks.chunks import ChunkShape
 from benchmarks.live import LiveBench
 from service.llm.config import EngineConfig
+from service.llm.policy import Fifo
 from service.sessions.record import SessionId
 from tests.benchmarks.small import SMALL
 
@@ -11,7 +12,7 @@ SHAPE = ChunkShape(4)
 
 @pytest.fixture
 async def bench() -> LiveBench:
-    config = EngineConfig(num_pages=300, context_tokens=4 * SHAPE.num_tokens)
+    config = EngineConfig(num_pages=300, context_tokens=4 * SHAPE.num_tokens, policy=Fifo())
     return LiveBench(SMALL, SMALL.text_model(), SHAPE, config)
 
 

@@ -10,6 +10,7 @@ from benchmarks.live_device import STAGES, LiveDevice, Pipeline
 from compressor.config import CompressorConfig
 from compressor.pipeline import TokenCompressor
 from service.llm.config import EngineConfig
+from service.llm.policy import Fifo
 from service.llm.scheduler import Scheduler
 from service.sessions.record import SessionId
 from tests.benchmarks.small import SMALL
@@ -22,7 +23,10 @@ NUM_STREAMS = 5
 @pytest.fixture
 def scheduler() -> Scheduler:
     config = EngineConfig(
-        num_pages=300, context_tokens=CONTEXT_CHUNKS * SHAPE.num_tokens, step_tokens=64
+        policy=Fifo(),
+        num_pages=300,
+        context_tokens=CONTEXT_CHUNKS * SHAPE.num_tokens,
+        step_tokens=64,
     )
     return build_scheduler(SMALL, SMALL.text_model(), config)
 

@@ -2,7 +2,7 @@
 
 from service.clock import Clock
 from service.llm.answer import Answer
-from service.llm.context import ContextWindow, Horizon
+from service.llm.context import ContextRules
 from service.llm.engine import Message, Question, Sampling
 from service.llm.forward import PackedForward
 from service.llm.jobs import Asked, LiveSession
@@ -10,27 +10,31 @@ from service.llm.live import LiveContext
 from service.llm.rotation import KeyRotation
 from service.sessions.record import SessionId
 from tests.service.llm.thinker import build_chat
+from tests.service.llm.units import build_rules
 
 CHAT = build_chat()
 QUESTION = Question("q", (Message("user", "what?"),), Sampling(max_tokens=3))
 TAIL = CHAT.tail([("user", "what?")])
 
 
-def new_session(forward: PackedForward, name: str = "s") -> LiveSession:
+def new_session(
+    forward: PackedForward, name: str = "s", rules: ContextRules | None = None
+) -> LiveSession:
     """A session that holds nothing yet."""
     context = LiveContext(
         forward.pool,
-        ContextWindow(max_tokens=400, horizon=Horizon(32_768)),
+        rules or build_rules(400),
         KeyRotation(forward.rotary),
         header_ids=CHAT.header(),
-        ids_per_s=25,
     )
     return LiveSession(SessionId(name), context)
 
 
-def open_session(forward: PackedForward, name: str = "s") -> LiveSession:
+def open_session(
+    forward: PackedForward, name: str = "s", rules: ContextRules | None = None
+) -> LiveSession:
     """A session whose header is written."""
-    session = new_session(forward, name)
+    session = new_session(forward, name, rules)
     session.start(session.context.begin_header())
     write(session)
     assert session.complete() == []

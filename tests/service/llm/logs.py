@@ -6,7 +6,11 @@ from tests.service.llm.thinker import build_chunk
 
 
 async def log_chunks(
-    store: RedisSessionStore, session_id: SessionId, *indices: int, seed: int = 1
+    store: RedisSessionStore,
+    session_id: SessionId,
+    *indices: int,
+    seed: int = 1,
+    num_audio: int = 50,
 ) -> list[ChunkRecord]:
     """Append chunks to a session's log, as the compressor does; makes the session if need be."""
     if session_id not in [session.id for session in await store.list()]:
@@ -15,7 +19,7 @@ async def log_chunks(
     follows = (await store.get(session_id)).last_index
     records = []
     for index in indices:
-        record = ChunkRecord(index, follows, build_chunk(index, seed=seed))
+        record = ChunkRecord(index, follows, build_chunk(index, seed=seed, num_audio=num_audio))
         assert await store.append_chunk(lease, record)
         records.append(record)
         follows = index

@@ -1,15 +1,20 @@
 """Who gets pages when there are few."""
 
+from dataclasses import replace
+
 import pytest
 
 from service.errors import AtCapacity
 from service.llm.admission import Admission, is_short_of_pages
 from service.llm.config import EngineConfig
+from service.llm.context import ContextRules
 from service.llm.engine import Message, Question, Sampling
 from service.llm.jobs import Asked, ChunkOutcome, LiveSession
+from service.llm.policy import Progressive
 from service.sessions.record import SessionId
 from tests.service.llm.jobs import ask, new_session, open_session, write
 from tests.service.llm.thinker import build_chunk, build_forward
+from tests.service.llm.units import build_rules
 
 CONFIG = EngineConfig(num_pages=40, page_tokens=8, context_tokens=400, question_ratio=0.25)
 
@@ -17,10 +22,16 @@ CONFIG = EngineConfig(num_pages=40, page_tokens=8, context_tokens=400, question_
 class Pool:
     """A pool of 40 pages, 30 of them for contexts, and sessions in it; a chunk takes about 4."""
 
-    def __init__(self, *names: str) -> None:
+    def __init__(
+        self, *names: str, config: EngineConfig = CONFIG, rules: ContextRules | None = None
+    ) -> None:
         self.forward = build_forward(num_pages=40, page_tokens=8)
-        self.admission = Admission(self.forward.pool, CONFIG)
-        self.sessions = [open_session(self.forward, name) for name in names]
+        self.admission = Admission(self.forward.pool, config)
+        self.sessions = [open_session(self.forward, name, rules) for name in names]
+
+    @property
+    def pages_held(self) -> int:
+        return sum(len(session.context.sequence.pages) for session in self.sessions)
 
     @property
     def num_free(self) -> int:
@@ -129,6 +140,57 @@ def test_session_is_opened_where_there_is_room() -> None:
     assert fresh.num_left > 0
 
 
+def test_contexts_stay_within_their_total() -> None:
+    pool = Pool("a", "b", config=replace(CONFIG, total_tokens=200))
+
+    pool.fill()
+
+    assert 20 <= pool.pages_held <= 25
+
+
+def test_reserve_of_a_session_is_safe_from_the_others() -> None:
+    pool = Pool("a", "b")
+    eager, late = pool.sessions
+    pool.push(eager, *range(12))
+
+    assert pool.push(late, 0) == [ChunkOutcome(SessionId("b"), 0)]
+
+    tokens = late.context.header_tokens + late.context.window.num_tokens
+    reserve = late.context.header_tokens + 400 // 8
+    while tokens + 30 <= reserve:
+        pool.push(late, held(late)[-1] + 1)
+        assert len(held(late)) == held(late)[-1] + 1
+        tokens = late.context.header_tokens + late.context.window.num_tokens
+    assert pool.pages_held <= 30
+
+
+def test_sessions_whose_whole_budget_is_reserved_are_refused_rather_than_shrunk() -> None:
+    config = replace(CONFIG, context_tokens=100, reserve_ratio=1.0)
+    pool = Pool("a", config=config)
+
+    with pytest.raises(AtCapacity):
+        pool.admission.open(new_session(pool.forward, "b"), pool.sessions)
+
+
+def test_full_share_demotes_before_it_drops() -> None:
+    config = replace(CONFIG, total_tokens=180)
+    rules = build_rules(1000, policy=Progressive(0.2, (1.0, 0.5, 0.2)))
+    pool = Pool("a", config=config, rules=rules)
+    [session] = pool.sessions
+
+    index = 0
+    while all(unit.held == unit.arrived for unit in session.context.window.units):
+        pool.push(session, index)
+        index += 1
+
+    units = session.context.window.units
+    assert sum(unit.arrived.video for unit in units) < 1000 * 0.2 / 3  # the budget asks for nothing
+    assert held(session)[0] == 0
+    assert units[0].held.video < units[0].arrived.video
+    assert units[0].held.audio == units[0].arrived.audio
+    assert pool.pages_held <= 180 // 8
+
+
 def test_chunk_without_any_page_is_refused() -> None:
     pool = Pool("a", "b", "c", "d")  # the headers alone take most of the share
     pool.forward.pool.take(pool.num_free - 1)
@@ -215,15 +277,17 @@ def test_question_waits_for_the_header() -> None:
 
 def test_room_shrinks_as_contexts_grow_and_is_never_negative() -> None:
     pool = Pool("a", "b")
-    before = pool.admission.room_tokens(pool.sessions)
     session = pool.sessions[0]
+    for index in range(3):
+        pool.push(session, index)  # beyond its reserve
+    before = pool.admission.room_tokens(pool.sessions)
     held_before = session.context.sequence.num_used_pages
 
-    pool.push(session, 0)
+    pool.push(session, 3)
 
     grown = session.context.sequence.num_used_pages - held_before
     assert pool.admission.room_tokens(pool.sessions) == before - 8 * grown
-    for index in range(1, 20):
+    for index in range(4, 20):
         pool.push(session, index)
     assert 0 <= pool.admission.room_tokens(pool.sessions) < 48
     fewer = EngineConfig(question_ratio=0.9)

@@ -10,13 +10,15 @@ from service.errors import BadRequest
 from service.llm.checks import check_chunk, check_question
 from service.llm.engine import Message, Question, Sampling
 from tests.service.llm.thinker import HIDDEN_SIZE, build_chat, build_chunk
+from tests.service.llm.units import build_rules
 
 CHUNK = build_chunk(3)
 QUESTION = Question("q", (Message("user", "what?"),))
 
 
 def check(chunk: CompressedChunk, *, after: int = 2, max_tokens: int = 1000) -> None:
-    check_chunk(chunk, index=3, after=after, hidden_size=HIDDEN_SIZE, max_tokens=max_tokens)
+    rules = build_rules(max_tokens)
+    assert check_chunk(chunk, after=after, hidden_size=HIDDEN_SIZE, rules=rules) == 3
 
 
 def test_chunk_as_the_compressor_gives_it_passes() -> None:
@@ -32,6 +34,8 @@ def test_chunk_as_the_compressor_gives_it_passes() -> None:
         ({"positions": CHUNK.positions[:2]}, "has positions"),
         ({"positions": CHUNK.positions[:, 1:]}, "has positions"),
         ({"modality": CHUNK.modality[1:]}, "has modality"),
+        ({"scores": CHUNK.scores[1:]}, "has scores"),
+        ({"modality": 1 - CHUNK.modality}, "has TokenCounts.* but says"),
         ({"embeddings": CHUNK.embeddings.clone().fill_(torch.nan)}, "not finite"),
         ({"embeddings": CHUNK.embeddings / 0}, "not finite"),
     ],

@@ -18,6 +18,9 @@ def test_defaults_are_valid() -> None:
         ({"max_questions": 0}, "max_questions must be 1 or more"),
         ({"max_questions": 16, "step_tokens": 16}, "max_questions must be below step_tokens"),
         ({"question_ratio": 0.0}, "question_ratio must be in"),
+        ({"reserve_ratio": 0.0}, "reserve_ratio must be in"),
+        ({"reserve_ratio": 1.5}, "reserve_ratio must be in"),
+        ({"total_tokens": 0}, "total_tokens must be 1 or more"),
         ({"question_ratio": 1.0}, "question_ratio must be in"),
     ],
 )

@@ -1,5 +1,7 @@
 """A session's context against the stock model with the same keys masked, cut or rotated."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -7,28 +9,33 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import apply_rotary_pos_emb
 
-from compressor.tokens import CompressedChunk
-from service.llm.context import ContextWindow, Horizon
+from compressor.tokens import CompressedChunk, TokenCounts
 from service.llm.forward import PackedForward, Segment
 from service.llm.live import LiveContext, Part, View
 from service.llm.pages import PoolExhausted
+from service.llm.policy import Fifo, Policy, Progressive
 from service.llm.prompt import tail_inputs, time_shift
 from service.llm.rotation import KeyRotation
+from service.llm.unit import Unit
 from tests.service.llm.thinker import TOLERANCE, Thinker, build_chunk, build_forward
+from tests.service.llm.units import build_rules
 
 HEADER = [70, 71, 72, 73, 74, 75, 76]
 TAIL = [80, 81, 82, 83, 84]
 
 
 def open_context(
-    forward: PackedForward, *, max_tokens: int = 1000, max_positions: int = 32_768
+    forward: PackedForward,
+    *,
+    max_tokens: int = 1000,
+    max_positions: int = 32_768,
+    policy: Policy | None = None,
 ) -> LiveContext:
     context = LiveContext(
         forward.pool,
-        ContextWindow(max_tokens=max_tokens, horizon=Horizon(max_positions)),
+        build_rules(max_tokens, max_positions=max_positions, policy=policy),
         KeyRotation(forward.rotary),
         header_ids=HEADER,
-        ids_per_s=25,
     )
     write(forward, context, context.begin_header())
     return context
@@ -55,27 +62,48 @@ def ask(forward: PackedForward, view: View) -> Tensor:
     return logits
 
 
+Mark = tuple[int, bool, int]  # unit or -1, is audio, how many of its kind have better scores
+
+
+def marks_of(chunk: CompressedChunk) -> list[Mark]:
+    tokens = list(zip(chunk.modality.tolist(), chunk.scores.tolist(), strict=True))
+    unit = round(chunk.start_s / 2)
+    return [
+        (unit, bool(kind), sum(other == kind and better > score for other, better in tokens))
+        for kind, score in tokens
+    ]
+
+
+def is_held(mark: Mark, units: Sequence[Unit]) -> bool:
+    unit, is_audio, num_better = mark
+    held = {each.index: each.held for each in units}.get(unit, TokenCounts(0, 0))
+    return unit < 0 or num_better < (held.audio if is_audio else held.video)
+
+
 class Reference:
     """The same stream in the stock model's own cache; tokens go and move by plain tensor code."""
 
-    def __init__(self, thinker: Thinker) -> None:
+    def __init__(self, thinker: Thinker, num_sinks: int = 0) -> None:
         self._thinker = thinker
+        self._num_sinks = num_sinks
         self._cache = DynamicCache(config=thinker.model.config)
-        self._marks: list[tuple[int, bool]] = []  # (unit or -1, is audio), per token held
+        self._marks: list[Mark] = []  # per token held
         positions = torch.arange(len(HEADER)).clamp(max=len(HEADER) - 2).expand(3, -1)
-        self._feed(thinker.embed(HEADER), positions, [(-1, False)] * len(HEADER))
+        self._feed(thinker.embed(HEADER), positions, [(-1, False, 0)] * len(HEADER))
         self.base = len(HEADER) - 1
         self.origin = 0
 
-    def append(self, chunk: CompressedChunk) -> None:
-        marks = [(round(chunk.start_s / 2), bool(m)) for m in chunk.modality.tolist()]
-        is_audio = np.array([audio for _, audio in marks], dtype=np.bool_)
+    def append(self, chunk: CompressedChunk, unit: Unit) -> None:
+        marks = marks_of(chunk)
+        is_audio = np.array([audio for _, audio, _ in marks], dtype=np.bool_)
         shift = torch.from_numpy(time_shift(is_audio, self.base - self.origin))
         shift[1:, torch.from_numpy(~is_audio)] = self.base
-        self._feed(chunk.embeddings, chunk.positions + shift, marks)
+        kept = [n for n, mark in enumerate(marks) if is_held(mark, [unit])]
+        positions = (chunk.positions + shift)[:, kept]
+        self._feed(chunk.embeddings[kept], positions, [marks[n] for n in kept])
 
-    def drop_all_but(self, units: list[int]) -> None:
-        kept = [n for n, (unit, _) in enumerate(self._marks) if unit in (-1, *units)]
+    def drop_all_but(self, units: Sequence[Unit]) -> None:
+        kept = [n for n, mark in enumerate(self._marks) if is_held(mark, units)]
         for layer in self._cache.layers:
             layer.keys, layer.values = layer.keys[:, :, kept], layer.values[:, :, kept]
         self._marks = [self._marks[n] for n in kept]
@@ -83,8 +111,8 @@ class Reference:
     def move_to(self, origin: int) -> None:
         delta = self.origin - origin
         shift = torch.zeros(3, 1, len(self._marks), dtype=torch.long)
-        for n, (unit, audio) in enumerate(self._marks):
-            if unit >= 0:
+        for n, (unit, audio, _) in enumerate(self._marks):
+            if unit >= self._num_sinks:
                 shift[:, 0, n] = torch.tensor([delta, delta * audio, delta * audio])
         cos, sin = self._thinker.model.rotary_emb(torch.zeros(1), shift)
         for layer in self._cache.layers:
@@ -99,7 +127,7 @@ class Reference:
         self._cache.crop(before - self._cache.get_seq_length())
         return logits[-1]
 
-    def _feed(self, embeds: Tensor, positions: Tensor, marks: list[tuple[int, bool]]) -> None:
+    def _feed(self, embeds: Tensor, positions: Tensor, marks: list[Mark]) -> None:
         self._thinker.logits(embeds, positions, cache=self._cache)
         self._marks += marks
 
@@ -108,59 +136,75 @@ def held(context: LiveContext) -> list[int]:
     return [unit.index for unit in context.window.units]
 
 
-def test_dropped_units_equal_masked_keys(thinker: Thinker) -> None:
+@pytest.mark.parametrize(
+    ("policy", "expected_units"),
+    [(Fifo(), [3, 4, 5]), (Fifo(1), [0, 4, 5]), (Progressive(0.2, (1.0, 0.5)), [3, 4, 5])],
+    ids=str,
+)
+def test_removed_tokens_equal_masked_keys(
+    thinker: Thinker, policy: Policy, expected_units: list[int]
+) -> None:
     forward = build_forward(page_tokens=8)
-    context = open_context(forward, max_tokens=70)
+    context = open_context(forward, max_tokens=80, policy=policy)
     chunks = [build_chunk(index) for index in range(6)]
     header = context.begin_header().inputs.positions
     parts = [torch.from_numpy(header)]
-    unit_of = [-1] * len(HEADER)
-    seen_by = [[-1]] * len(HEADER)
+    marks: list[Mark] = [(-1, False, 0)] * len(HEADER)
+    seen_by: list[tuple[Unit, ...]] = [()] * len(HEADER)
 
-    for index, chunk in enumerate(chunks):
+    for chunk in chunks:
         append(forward, context, chunk)
         parts.append(chunk.positions + len(HEADER) - 1)
-        unit_of += [index] * len(chunk.embeddings)
-        seen_by += [[-1, *held(context)]] * len(chunk.embeddings)
+        marks += marks_of(chunk)
+        seen_by += [context.window.units] * len(chunk.embeddings)
+    view = context.view(None)
     logits = ask(forward, context.view(None))
 
-    tail = torch.from_numpy(tail_inputs(TAIL, context.view(None).ids).positions)
-    unit_of += [99] * len(TAIL)
-    seen_by += [[-1, *held(context), 99]] * len(TAIL)
+    parts.append(torch.from_numpy(tail_inputs(TAIL, view.ids).positions))
+    marks += [(-1, False, 0)] * len(TAIL)
+    seen_by += [context.window.units] * len(TAIL)
     embeds = torch.cat(
         [thinker.embed(HEADER), *(chunk.embeddings for chunk in chunks), thinker.embed(TAIL)]
     )
-    mask = torch.tensor([[key in seen for key in unit_of] for seen in seen_by]).tril()
-    expected = thinker.logits(embeds, torch.cat([*parts, tail], dim=1), mask=mask)[-1]
-    assert held(context) == [4, 5]
+    mask = torch.tensor([[is_held(key, units) for key in marks] for units in seen_by]).tril()
+    expected = thinker.logits(embeds, torch.cat(parts, dim=1), mask=mask)[-1]
+    assert held(context) == expected_units
+    assert view.sequence.length == len(HEADER) + context.window.num_tokens
+    is_faded = any(0 < unit.held.video < unit.arrived.video for unit in context.window.units)
+    assert is_faded == isinstance(policy, Progressive)
     torch.testing.assert_close(logits, expected, atol=TOLERANCE, rtol=0)
     # masking must matter, or the test shows nothing
-    unmasked = thinker.logits(embeds, torch.cat([*parts, tail], dim=1))[-1]
+    unmasked = thinker.logits(embeds, torch.cat(parts, dim=1))[-1]
     assert (unmasked - expected).abs().max() > 100 * TOLERANCE
 
 
-@pytest.mark.parametrize("page_tokens", [1, 16])
+@pytest.mark.parametrize(
+    ("page_tokens", "policy"),
+    [(1, Fifo()), (16, Fifo()), (16, Fifo(2)), (8, Progressive(0.3, (1.0, 0.5, 0.2)))],
+    ids=str,
+)
 def test_long_stream_equals_a_cache_that_is_cut_and_rotated(
-    thinker: Thinker, page_tokens: int
+    thinker: Thinker, page_tokens: int, policy: Policy
 ) -> None:
     forward = build_forward(page_tokens=page_tokens, num_pages=1600 // page_tokens)
-    context = open_context(forward, max_tokens=150, max_positions=640)
-    reference = Reference(thinker)
+    context = open_context(forward, max_tokens=150, max_positions=640, policy=policy)
+    reference = Reference(thinker, policy.num_sinks)
     origins = set()
 
     for index in range(40):
         chunk = build_chunk(index)
         append(forward, context, chunk)
-        reference.drop_all_but(held(context))
+        reference.drop_all_but(context.window.units)
         if (view := context.view(None)).ids.origin != reference.origin:
             reference.move_to(view.ids.origin)
-        reference.append(chunk)
+        reference.append(chunk, context.window.units[-1])
         origins.add(view.ids.origin)
         expected = reference.ask(view.ids.end)
         torch.testing.assert_close(ask(forward, view), expected, atol=TOLERANCE, rtol=0)
 
     assert len(origins) > 10
-    assert len(held(context)) < 8
+    assert len(held(context)) < 9
+    assert held(context)[: policy.num_sinks] == list(range(policy.num_sinks))
     forward.pool.check_integrity([context.sequence.pages])
 
 
@@ -184,7 +228,7 @@ def test_window_of_a_view_equals_having_dropped_the_rest(thinker: Thinker) -> No
         append(forward, context, *(build_chunk(index) for index in range(5)))
     view = contexts[0].view(window_s=3.0)
 
-    contexts[1].drop([0, 1, 2])
+    contexts[1].shrink(sum(unit.num_tokens for unit in contexts[1].window.units[:3]))
 
     assert (view.start_s, view.end_s) == (6.0, 10.0)
     logits = ask(forward, view)

@@ -2,9 +2,14 @@
 
 from dataclasses import replace
 
+from service.llm.config import EngineConfig
 from service.llm.engine import EngineStats
+from service.llm.policy import Progressive
 from service.llm.recording import record
 from service.metrics import Metrics
+from service.sessions.record import SessionId
+from tests.service.llm.desk import Desk
+from tests.service.llm.thinker import build_chunk, build_scheduler
 
 IDLE = EngineStats(
     running=0,
@@ -13,6 +18,10 @@ IDLE = EngineStats(
     pages_free=20,
     room_tokens=0,
     context_tokens={},
+    video_tokens=0,
+    audio_tokens=0,
+    forgotten_units={},
+    forgotten_tokens={},
     steps=0,
     decode_tokens=0,
     chunk_tokens=0,
@@ -53,3 +62,33 @@ def test_tokens_are_counted_once_and_by_kind() -> None:
         for kind in ("decode", "chunk", "question")
     }
     assert counted == {"decode": 5, "chunk": 60, "question": 300}
+
+
+def test_metrics_follow_what_contexts_hold_and_lose() -> None:
+    config = EngineConfig(num_pages=60, context_tokens=120, policy=Progressive(0.5))
+    desk = Desk(build_scheduler(config))
+    desk.open(SessionId("a"), *map(build_chunk, range(12)))
+    metrics = Metrics()
+    stats = desk.scheduler.stats()
+
+    def count(name: str, **labels: str) -> float:
+        return value(metrics, f"omnisift_context_{name}", **labels) or 0.0
+
+    while desk.scheduler.has_work:
+        before = stats
+        desk.step()
+        stats = desk.scheduler.stats()
+        record(before, stats, metrics)
+
+    came = [build_chunk(index).counts_kept for index in range(12)]
+    for modality in ("video", "audio"):
+        lost = sum(
+            count("tokens_lost_total", change=change, cause="budget", modality=modality)
+            for change in ("demoted", "dropped")
+        )
+        held = count("tokens", modality=modality)
+        assert held > 0
+        assert lost + held == sum(getattr(counts, modality) for counts in came)
+    assert count("units_total", change="demoted", cause="budget") > 3
+    num_held = len(desk.scheduler.held(SessionId("a")))
+    assert count("units_total", change="dropped", cause="budget") == 12 - num_held

@@ -239,7 +239,7 @@ def test_ids_are_rebased_and_units_dropped_over_a_long_stream() -> None:
     assert not desk.chunk_errors
     assert desk.scheduler.held(A)[-1] == 59
     assert len(desk.scheduler.held(A)) == len({*desk.scheduler.held(A)}) < 10
-    assert max(free[10:]) - min(free[10:]) <= 2
+    assert max(free[10:]) - min(free[10:]) <= 4
 
 
 def test_cancelled_question_says_so_and_frees_its_pages() -> None:

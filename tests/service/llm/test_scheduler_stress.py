@@ -6,16 +6,22 @@ import pytest
 from service.errors import AtCapacity, EngineUnavailable
 from service.llm.config import EngineConfig
 from service.llm.engine import Finished, Sampling
+from service.llm.forgotten import Loss
+from service.llm.policy import Fifo, Policy, Progressive
 from service.sessions.record import SessionId
 from tests.service.llm.desk import Desk, ask
 from tests.service.llm.thinker import build_chunk, build_scheduler
+
+PROGRESSIVE = Progressive(0.3, (1.0, 0.5, 0.2))
 
 
 class Stress:
     """Random operations on a few sessions, which come and go, in a pool that is too small."""
 
-    def __init__(self, seed: int) -> None:
-        config = EngineConfig(num_pages=48, page_tokens=8, step_tokens=48, context_tokens=150)
+    def __init__(self, seed: int, policy: Policy) -> None:
+        config = EngineConfig(
+            num_pages=60, page_tokens=8, step_tokens=48, context_tokens=150, policy=policy
+        )
         self.desk = Desk(build_scheduler(config, max_positions=1600))
         self.random = np.random.default_rng(seed)
         self.sessions: dict[SessionId, int] = {}  # and the index of their newest chunk
@@ -61,9 +67,13 @@ class Stress:
         del self.sessions[session_id]
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_every_page_comes_back_after_random_operations(seed: int) -> None:
-    stress = Stress(seed)
+@pytest.mark.parametrize(
+    ("seed", "policy"),
+    [*enumerate([PROGRESSIVE] * 3), (3, Fifo()), (4, Fifo(2))],
+    ids=str,
+)
+def test_every_page_comes_back_after_random_operations(seed: int, policy: Policy) -> None:
+    stress = Stress(seed, policy)
     desk = stress.desk
 
     for number in range(250):
@@ -76,6 +86,9 @@ def test_every_page_comes_back_after_random_operations(seed: int) -> None:
     assert {type(error) for error in desk.chunk_errors.values()} <= {AtCapacity, EngineUnavailable}
     reasons = {end.reason for end in desk.ends.values() if isinstance(end, Finished)}
     assert {"length", "cancelled"} <= reasons
+    lost = desk.scheduler.stats().forgotten_units
+    assert lost[Loss("dropped", "budget")] > 0
+    assert (lost.get(Loss("demoted", "budget"), 0) > 0) == (policy != Fifo())
     for session_id in list(stress.sessions):
         stress.close(session_id)
     assert desk.scheduler.stats().pages_used == 0

@@ -18,6 +18,7 @@ from service.errors import (
 from service.llm.config import EngineConfig
 from service.llm.engine import Finished, Message, Question, Sampling
 from service.llm.paged_engine import PagedEngine
+from service.llm.policy import Fifo, Policy, Progressive
 from service.llm.worker import LLMWorker
 from service.metrics import Metrics
 from service.sessions.record import ChunkRecord, SessionConfig, SessionId, Stage, Turn
@@ -233,19 +234,42 @@ async def test_regained_session_applies_what_it_missed(
     assert first.num_rebuilds == 0  # what it held was still good
 
 
-async def test_rebuilding_takes_what_fits_the_budget(
-    make_replica: MakeReplica, store: RedisSessionStore
+@pytest.mark.parametrize("policy", [Fifo(), Fifo(2), Progressive(0.4)], ids=str)
+async def test_rebuilt_context_holds_the_same_units_with_the_same_tokens(
+    make_replica: MakeReplica, store: RedisSessionStore, policy: Policy
 ) -> None:
-    config = EngineConfig(num_pages=200, step_tokens=64, context_tokens=120)
+    config = EngineConfig(num_pages=200, step_tokens=64, context_tokens=160, policy=policy)
     live, rebuilt = make_replica("one", config), make_replica("two", config)
-    await append(live.worker, A, await log_chunks(store, A, *range(20)))
+    await append(live.worker, A, await log_chunks(store, A, *range(30)))
+    before = await live.ask(A, "before")
 
     items = [i async for i in rebuilt.worker.ask(A, question(), steal_from="one")]
 
     assert isinstance(items[-1], Finished)
-    assert rebuilt.engine.held(A) == live.engine.held(A)
-    per_chunk = sum(len(build_chunk(index, seed=1).embeddings) for index in range(20)) / 20
-    assert rebuilt.engine.stats().chunk_tokens < 5 * per_chunk + 100  # not the whole log
+    assert rebuilt.engine.units(A) == live.engine.units(A)
+    assert items[-1].prompt_tokens == before.prompt_tokens
+    assert items[-1].context_start_s == before.context_start_s
+    per_chunk = sum(len(build_chunk(index, seed=1).embeddings) for index in range(30)) / 30
+    assert rebuilt.engine.stats().chunk_tokens < 12 * per_chunk + 100  # not the whole log
+
+
+@pytest.mark.parametrize("policy", [Fifo(), Fifo(2), Progressive(0.4)], ids=str)
+async def test_context_left_far_behind_starts_over(
+    make_replica: MakeReplica, store: RedisSessionStore, policy: Policy
+) -> None:
+    config = EngineConfig(num_pages=200, step_tokens=64, context_tokens=160, policy=policy)
+    live, absent = make_replica("one", config), make_replica("two", config)
+    records = await log_chunks(store, A, *range(4))
+    await append(absent.worker, A, records)
+    for record in [*records, *await log_chunks(store, A, *range(4, 30))]:
+        await live.worker.append(A, record, steal_from="two")
+
+    items = [i async for i in absent.worker.ask(A, question(), steal_from="one")]
+
+    assert isinstance(items[-1], Finished)
+    assert absent.engine.units(A) == live.engine.units(A)
+    await absent.worker.close(A)
+    assert Stage.LLM not in (await store.get(A)).owners
 
 
 async def test_turn_is_stored_by_the_time_the_answer_ends(

@@ -103,6 +103,9 @@ class LLMSettings(Replicas):
     video_keep_ratios: tuple[float, ...] = Field(
         (1.0, 0.5, 0.25), description="`progressive`: video held / arrived, from new to old"
     )
+    notes_gaps: bool = Field(
+        False, description="tell a question which part of the stream is no longer held"
+    )
 
 
 class StoreSettings(Part):

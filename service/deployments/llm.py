@@ -38,6 +38,7 @@ class LLMDeployment:
                     video_ratio=limits.video_ratio,
                     keep_ratios=limits.video_keep_ratios,
                 ),
+                notes_gaps=limits.notes_gaps,
             ),
             dtype=settings.torch_dtype,
             device=settings.device,

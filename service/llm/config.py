@@ -22,6 +22,7 @@ class EngineConfig:
             sessions for which that is no longer possible are refused. With 1 none ever shrinks for
             another.
         policy: What a context holds within its budget.
+        notes_gaps: Whether a question is told which part of the stream is no longer held.
 
     Raises:
         ValueError: On a value out of its range.
@@ -36,6 +37,7 @@ class EngineConfig:
     question_ratio: float = 0.125
     reserve_ratio: float = 0.125
     policy: Policy = field(default_factory=Progressive)
+    notes_gaps: bool = False
 
     def __post_init__(self) -> None:
         for name in ("num_pages", "page_tokens", "context_tokens", "max_questions"):

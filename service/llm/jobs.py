@@ -4,8 +4,10 @@ Knows nothing about who goes first, nor about models.
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from compressor.omni.positions import NUM_MARKERS
 from compressor.tokens import CompressedChunk
 from service.clock import Clock
 from service.errors import ServiceError
@@ -16,6 +18,8 @@ from service.llm.prompt import Inputs, next_token, tail_inputs
 from service.llm.sampling import Dice
 from service.llm.sequence import PagedSequence
 from service.sessions.record import SessionId
+
+Note = Callable[[View], list[int]]  # ids to put before the question
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +144,14 @@ class Asked:
         answer: Answer,
         dice: Dice | None,
         now: Clock,
+        note: Note | None = None,
     ) -> None:
         self.session = session
         self.question = question
         self.feed: Feed | None = None
         self.dice = dice
         self._tail_ids = tail_ids
+        self._note = note
         self._answer = answer
         self._now = now
         self._asked_s = now()
@@ -176,13 +182,15 @@ class Asked:
             PoolExhausted: Nothing has changed.
         """
         view = self.session.context.view(self.question.window_s)
+        note = [] if self._note is None else self._note(view)
+        tail_ids = [*self._tail_ids[:NUM_MARKERS], *note, *self._tail_ids[NUM_MARKERS:]]
         try:
             # one token less: the last one generated is not fed back
-            view.sequence.reserve(len(self._tail_ids) + self.question.sampling.max_tokens - 1)
+            view.sequence.reserve(len(tail_ids) + self.question.sampling.max_tokens - 1)
         except BaseException:
             view.sequence.release()
             raise
-        tail = tail_inputs(self._tail_ids, view.ids)
+        tail = tail_inputs(tail_ids, view.ids)
         self._view = view
         self._prompt_tokens = view.sequence.length + len(tail)
         self._next_position = int(tail.positions.max()) + 1

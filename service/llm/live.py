@@ -45,12 +45,14 @@ class View:
 
     Attributes:
         sequence: Header and units.
+        units: What is seen of each unit, oldest first.
         ids: Place of the stream's ids, for what follows.
         start_s: Stream time of the oldest unit seen; 0 without units.
         end_s: Stream time of the newest one's end.
     """
 
     sequence: PagedSequence
+    units: tuple[Unit, ...]
     ids: StreamIds
     start_s: float
     end_s: float
@@ -166,6 +168,7 @@ class LiveContext:
                 raise
         return View(
             sequence=sequence,
+            units=tuple(seen),
             ids=self._ids,
             start_s=seen[0].start_s if seen else 0.0,
             end_s=seen[-1].end_s if seen else 0.0,

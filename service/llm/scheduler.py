@@ -28,7 +28,8 @@ from service.llm.engine import EngineStats, Question
 from service.llm.forgotten import Forgotten
 from service.llm.forward import PackedForward
 from service.llm.jobs import Asked, LiveSession, Outcome
-from service.llm.live import LiveContext
+from service.llm.live import LiveContext, View
+from service.llm.note import LONGEST_NOTE, gap_note, lost_s
 from service.llm.rotation import KeyRotation
 from service.llm.sampling import TokenSampler, make_dice
 from service.llm.turns import Turn, plan_turns
@@ -144,7 +145,11 @@ class Scheduler:
             raise BadRequest(f"question {question.id!r} is being answered", field="id")
         if len(self._questions) >= self._config.max_questions:
             raise AtCapacity(stage="questions", limit=self._config.max_questions)
-        tail_ids = check_question(question, self._chat, max_tokens=self._rules.horizon.max_text)
+        is_noted = self._config.notes_gaps and question.window_s is None
+        max_tokens = self._rules.horizon.max_text
+        if is_noted:
+            max_tokens -= len(self._chat.encode(LONGEST_NOTE))
+        tail_ids = check_question(question, self._chat, max_tokens=max_tokens)
         self._questions[question.id] = Asked(
             session,
             question,
@@ -152,6 +157,7 @@ class Scheduler:
             answer=Answer(self._chat.detokenizer(), self._chat.stop_ids, question.sampling),
             dice=make_dice(question.sampling),
             now=self._now,
+            note=self._note if is_noted else None,
         )
 
     def abort(self, question_id: str) -> list[Outcome]:
@@ -230,6 +236,11 @@ class Scheduler:
         if session is None:
             raise SessionNotFound(session_id)
         return session
+
+    def _note(self, view: View) -> list[int]:
+        """Ids of what a question is told about the stream's missing part."""
+        lost = lost_s(view.units, self._rules.policy.num_sinks)
+        return [] if lost is None else self._chat.encode(gap_note(*lost, now_s=view.end_s))
 
     def _forget(self, asked: Asked, *, scrub: bool = False) -> None:
         del self._questions[asked.question.id]

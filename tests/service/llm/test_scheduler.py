@@ -1,5 +1,7 @@
 """The engine's core against the stock model, and what it refuses, isolates and gives back."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -8,6 +10,8 @@ from compressor.tokens import CompressedChunk
 from service.errors import AtCapacity, BadRequest, EngineUnavailable, SessionNotFound
 from service.llm.config import EngineConfig
 from service.llm.engine import Message, Question, Sampling
+from service.llm.note import gap_note
+from service.llm.policy import Fifo
 from service.llm.scheduler import MAX_WAITING_CHUNKS
 from service.sessions.record import SessionId
 from tests.service.llm.desk import NUM_TOKENS, Desk, ask
@@ -120,6 +124,49 @@ def test_window_limits_what_a_question_sees() -> None:
     assert (whole.context_start_s, whole.context_end_s) == (0.0, 10.0)
     dropped = sum(len(chunk.embeddings) for chunk in stream(1, 3))
     assert whole.prompt_tokens - last.prompt_tokens == dropped
+
+
+def test_question_is_told_what_is_no_longer_held_if_so_wished() -> None:
+    config = EngineConfig(num_pages=200, context_tokens=100, policy=Fifo(), notes_gaps=True)
+    plain = replace(config, notes_gaps=False)
+    desks = {name: Desk(build_scheduler(c)) for name, c in (("told", config), ("not", plain))}
+    lengths = {}
+
+    for name, desk in desks.items():
+        desk.open(A, *stream(1, 2))
+        desk.run()
+        desk.ask(A, "what?", "early")
+        desk.run()
+        for index in range(2, 7):
+            desk.scheduler.append(A, build_chunk(index, seed=1))
+        desk.run()
+        desk.ask(A, "what?", "late")
+        desk.scheduler.ask(A, ask("what?", "last", Sampling(max_tokens=2), window_s=4.0))
+        desk.run()
+        lengths[name] = [desk.finished(q).prompt_tokens for q in ("early", "late", "last")]
+
+    note = gap_note(0.0, desks["told"].scheduler.units(A)[0].start_s, now_s=14.0)
+    told, untold = lengths["told"], lengths["not"]
+    assert [a - b for a, b in zip(told, untold, strict=True)] == [0, len(note), 0]
+
+
+def test_note_is_what_a_user_could_have_written() -> None:
+    config = EngineConfig(num_pages=200, context_tokens=100, policy=Fifo())
+    told, plain = (
+        Desk(build_scheduler(replace(config, notes_gaps=flag))) for flag in (True, False)
+    )
+    for desk in (told, plain):
+        desk.open(A, *stream(1, 7))
+        desk.run()
+
+    told.ask(A, "what?", "q")
+    oldest = plain.scheduler.units(A)[0]
+    plain.ask(A, gap_note(0.0, oldest.start_s, now_s=14.0) + "what?", "q")
+    told.run()
+    plain.run()
+
+    assert oldest.index > 2
+    assert told.tokens["q"] == plain.tokens["q"]
 
 
 def test_conversation_goes_into_one_tail() -> None:

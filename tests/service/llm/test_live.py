@@ -208,6 +208,46 @@ def test_long_stream_equals_a_cache_that_is_cut_and_rotated(
     forward.pool.check_integrity([context.sequence.pages])
 
 
+@pytest.mark.parametrize("policy", [Fifo(), Fifo(2), Progressive()], ids=str)
+def test_end_of_a_stream_gives_the_same_units_at_the_same_ids(policy: Policy) -> None:
+    forward = build_forward(num_pages=100)
+    whole, rebuilt = (
+        open_context(forward, max_tokens=150, max_positions=640, policy=policy) for _ in range(2)
+    )
+    chunks = [build_chunk(index) for index in range(40)]
+    append(forward, whole, *chunks)
+    [first, *_] = [index for index in held(whole) if index >= policy.num_sinks]
+
+    append(forward, rebuilt, *chunks[: policy.num_sinks], *chunks[first:])
+
+    assert rebuilt.window.units == whole.window.units
+    assert rebuilt.view(None).ids == whole.view(None).ids
+    assert whole.view(None).ids.origin > 640
+    assert rebuilt.sequence.length == whole.sequence.length
+
+
+@pytest.mark.parametrize("policy", [Fifo(), Fifo(4), Progressive()], ids=str)
+def test_hour_of_stream_holds_flat_memory(policy: Policy) -> None:
+    forward = build_forward(num_pages=100)
+    context = open_context(forward, max_tokens=600, max_positions=8192, policy=policy)
+    pages, tokens = [], []
+
+    for index in range(1800):
+        part = context.begin(build_chunk(index))
+        assert int(part.inputs.positions.max()) < 8192
+        context.sequence.advance(len(part.inputs))  # written, as far as lengths go
+        context.commit(part)
+        pages.append(len(context.sequence.pages))
+        tokens.append(context.window.num_tokens)
+
+    forward.pool.check_integrity([context.sequence.pages])
+    assert context.view(None).ids.origin > 10 * 8192
+    assert max(tokens) <= 600
+    assert max(pages) <= (600 + len(HEADER)) // 16 + 1
+    assert min(pages[60:]) > 0.8 * max(pages)
+    assert max(pages[60:150]) >= max(pages[150:]) - 1  # five minutes are as much as sixty
+
+
 def test_questions_keep_what_they_saw_while_the_stream_moves_on(thinker: Thinker) -> None:
     forward = build_forward(num_pages=100)
     context = open_context(forward, max_tokens=100, max_positions=480)

@@ -34,7 +34,7 @@ from service.llm.replay import is_apart, newest_entries
 from service.media.chunk import CHUNK_S
 from service.metrics import Metrics
 from service.sessions.record import ChunkRecord, Session, SessionId, Stage, Turn
-from service.sessions.store import SessionStore
+from service.sessions.store import Lease, SessionStore
 
 logger = logging.getLogger(__name__)
 
@@ -148,10 +148,29 @@ class LLMWorker:
 
     async def _prepare(self, session_id: SessionId, steal_from: str | None) -> None:
         with self._held.use(session_id, self._clock()) as held:
+            if await self._is_ready(session_id, held, steal_from):
+                return
             async with held.lock:
                 await self._own(session_id, held, steal_from, is_begun=True)
                 if held.last_index < 0:
                     raise NoMediaYet(session_id)
+
+    async def _is_ready(
+        self, session_id: SessionId, held: HeldSession, steal_from: str | None
+    ) -> bool:
+        """Whether a question can be put as things are, whatever chunk is on its way."""
+        if held.last_index < 0:
+            return False
+        try:
+            lease = await self._claim(session_id, steal_from)
+        except ServiceError:
+            return False  # under the lock it will be raised again, and dealt with
+        return held.lease is not None and held.lease.epoch == lease.epoch
+
+    async def _claim(self, session_id: SessionId, steal_from: str | None) -> Lease:
+        return await self._store.claim(
+            session_id, STAGE, self._replica, ttl_s=self._lease_s, steal_from=steal_from
+        )
 
     async def _own(
         self, session_id: SessionId, held: HeldSession, steal_from: str | None, *, is_begun: bool
@@ -161,9 +180,7 @@ class LLMWorker:
         `is_begun` says that the log holds more than what the caller brings.
         """
         try:
-            lease = await self._store.claim(
-                session_id, STAGE, self._replica, ttl_s=self._lease_s, steal_from=steal_from
-            )
+            lease = await self._claim(session_id, steal_from)
         except (NotOwner, SessionEnded, SessionNotFound):
             await self._let_go(session_id, held)
             raise

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from compressor.tokens import CompressedChunk
 from service.errors import (
     AtCapacity,
     BadRequest,
@@ -152,6 +153,33 @@ async def test_concurrent_appends_are_applied_in_order(
     )
 
     assert replica.engine.held(A) == replica.engine.held(B) == list(range(6))
+
+
+async def test_question_does_not_wait_for_a_chunk_under_way(
+    make_replica: MakeReplica,
+    store: RedisSessionStore,
+    thinker: Thinker,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    replica = make_replica()
+    await append(replica.worker, A, await log_chunks(store, A, 0))
+    has_begun, may_go_on, append_now = asyncio.Event(), asyncio.Event(), replica.engine.append
+
+    async def append_later(session_id: SessionId, chunk: CompressedChunk) -> None:
+        has_begun.set()
+        await may_go_on.wait()
+        await append_now(session_id, chunk)
+
+    monkeypatch.setattr(replica.engine, "append", append_later)
+    [record] = await log_chunks(store, A, 1)
+    appending = asyncio.get_running_loop().create_task(replica.worker.append(A, record))
+    await has_begun.wait()
+    end = await replica.ask(A)
+    may_go_on.set()
+    await appending
+
+    assert (end.text, end.context_end_s) == (text_of(thinker, 0), 2.0)
+    assert replica.engine.held(A) == [0, 1]
 
 
 async def test_question_before_any_media_is_refused(

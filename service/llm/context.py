@@ -8,7 +8,7 @@ the end of a log is enough to decide it again. Units that go for want of pages a
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compressor.tokens import CompressedChunk
+from compressor.tokens import CompressedChunk, TokenCounts
 from service.llm.policy import NOTHING, Policy
 from service.llm.unit import Unit, unit_of
 from service.media.chunk import CHUNK_S
@@ -135,6 +135,7 @@ class ContextWindow:
     def __init__(self, rules: ContextRules) -> None:
         self.rules = rules
         self._units: tuple[Unit, ...] = ()
+        self._held = NOTHING
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -142,8 +143,13 @@ class ContextWindow:
         return self._units
 
     @property
+    def held(self) -> TokenCounts:
+        """Tokens held by modality."""
+        return self._held
+
+    @property
     def num_tokens(self) -> int:
-        return sum(unit.num_tokens for unit in self._units)
+        return self._held.total
 
     def after(self, unit: Unit) -> tuple[Unit, ...]:
         """Decide what is held once `unit` comes; it is the last, perhaps reduced itself.
@@ -172,6 +178,8 @@ class ContextWindow:
     def hold(self, units: Sequence[Unit]) -> None:
         """Hold these units from now on, oldest first."""
         self._units = tuple(units)
+        video = sum(unit.held.video for unit in units)
+        self._held = TokenCounts(video, sum(unit.held.audio for unit in units))
         assert self.num_tokens <= self.rules.max_tokens, "more tokens than the budget"
 
     def outside(self, window_s: float) -> list[int]:

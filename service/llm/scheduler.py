@@ -207,7 +207,7 @@ class Scheduler:
         """Return what is held now and was done so far."""
         waiting = sum(asked.feed is None for asked in self._questions.values())
         pool = self._forward.pool
-        units = [unit for s in self._sessions.values() for unit in s.context.window.units]
+        held = [session.context.window.held for session in self._sessions.values()]
         return EngineStats(
             running=len(self._questions) - waiting,
             waiting=waiting,
@@ -215,8 +215,8 @@ class Scheduler:
             pages_free=pool.num_free,
             room_tokens=self._admission.room_tokens(self._sessions.values()),
             context_tokens={s.id: s.context.window.num_tokens for s in self._sessions.values()},
-            video_tokens=sum(unit.held.video for unit in units),
-            audio_tokens=sum(unit.held.audio for unit in units),
+            video_tokens=sum(counts.video for counts in held),
+            audio_tokens=sum(counts.audio for counts in held),
             forgotten_units=self._forgotten.units,
             forgotten_tokens=self._forgotten.tokens,
             steps=self._num_steps,

@@ -35,7 +35,8 @@ class Unit:
         """Return the unit with no more than so many tokens of each modality."""
         video = min(self.held.video, counts.video)
         audio = min(self.held.audio, counts.audio)
-        return replace(self, held=TokenCounts(video, audio))
+        held = TokenCounts(video, audio)
+        return self if held == self.held else replace(self, held=held)
 
 
 def unit_of(chunk: CompressedChunk, ids_per_s: int) -> Unit:

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from compressor.weights import EMBEDDED_MODEL
+from service.llm.policy import PolicyName, Progressive
 
 ProfileName = Literal["live", "paper-35", "paper-25", "speech", "full"]
 DtypeName = Literal["float32", "bfloat16", "float16"]
-PolicyName = Literal["progressive", "fifo", "sinks"]
 
 
 class Part(BaseModel):
@@ -98,14 +98,23 @@ class LLMSettings(Replicas):
     )
     num_sinks: int = Field(4, ge=0, description="`sinks`: units kept from the stream's start")
     video_ratio: float = Field(
-        0.4, gt=0, lt=1, description="`progressive`: share of the budget that is for video"
+        Progressive().video_ratio,
+        gt=0,
+        lt=1,
+        description="`progressive`: share of the budget that is for video",
     )
     video_keep_ratios: tuple[float, ...] = Field(
-        (1.0, 0.5, 0.25), description="`progressive`: video held / arrived, from new to old"
+        Progressive().keep_ratios,
+        description="`progressive`: video held / arrived, from new to old",
     )
     notes_gaps: bool = Field(
         False, description="tell a question which part of the stream is no longer held"
     )
+
+    @field_validator("video_keep_ratios")
+    @classmethod
+    def _check_keep_ratios(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
+        return Progressive(keep_ratios=ratios).keep_ratios
 
 
 class StoreSettings(Part):

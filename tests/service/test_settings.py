@@ -41,3 +41,12 @@ def test_redis_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMNISIFT_REDIS_URL", "redis://:hunter2@localhost:6379/0")
 
     assert "hunter2" not in repr(Settings())
+
+
+def test_tiers_of_video_must_fall(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNISIFT_LLM__VIDEO_KEEP_RATIOS", "[1.0, 0.5, 0.1]")
+    assert Settings().llm.video_keep_ratios == (1.0, 0.5, 0.1)
+
+    monkeypatch.setenv("OMNISIFT_LLM__VIDEO_KEEP_RATIOS", "[0.5, 1.0]")
+    with pytest.raises(ValidationError, match="keep_ratios must fall"):
+        Settings()

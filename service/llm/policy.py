@@ -110,8 +110,8 @@ class Progressive:
         ValueError: On a value out of its range.
     """
 
-    video_ratio: float = 0.4
-    keep_ratios: tuple[float, ...] = (1.0, 0.5, 0.25)
+    video_ratio: float = 0.3
+    keep_ratios: tuple[float, ...] = (1.0, 0.5, 0.25, 0.125)
 
     def __post_init__(self) -> None:
         if not 0 < self.video_ratio < 1:

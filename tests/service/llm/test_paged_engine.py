@@ -26,7 +26,7 @@ from tests.service.llm.thinker import (
 )
 
 A, B = SessionId("a"), SessionId("b")
-CONFIG = EngineConfig(num_pages=200, step_tokens=64, context_tokens=400)
+CONFIG = EngineConfig(num_pages=200, step_tokens=64, context_tokens=1000)
 
 
 @pytest.fixture

@@ -94,7 +94,7 @@ def test_audio_outlives_video(
     for counts, (_, audio) in zip(plan, sizes, strict=True):
         assert counts.video == 0 or counts.audio == audio
     fades = [counts.video / max(video, 1) for counts, (video, _) in zip(plan, sizes, strict=True)]
-    even = [fade for fade, (video, _) in zip(fades, sizes, strict=True) if video % 4 == 0 < video]
+    even = [fade for fade, (video, _) in zip(fades, sizes, strict=True) if video % 8 == 0 < video]
     assert even == sorted(even)  # where rounding plays no part, the older the fainter
 
 

@@ -413,7 +413,9 @@ def test_too_much_at_once_is_refused() -> None:
 
 
 def test_any_number_of_questions_ends_when_pages_are_few() -> None:
-    config = EngineConfig(num_pages=24, step_tokens=64, context_tokens=150, max_questions=20)
+    config = EngineConfig(
+        num_pages=24, step_tokens=64, context_tokens=150, max_questions=20, policy=Fifo()
+    )
     desk = Desk(build_scheduler(config))
     desk.open(A, *stream(1))
     desk.run()

@@ -28,7 +28,7 @@ from tests.service.llm.logs import log_chunks
 from tests.service.llm.thinker import Thinker, build_chunk, build_scheduler, greedy
 
 A, B = SessionId("a"), SessionId("b")
-CONFIG = EngineConfig(num_pages=200, step_tokens=64, context_tokens=400)
+CONFIG = EngineConfig(num_pages=200, step_tokens=64, context_tokens=1000)
 NUM_TOKENS = 8
 
 

@@ -156,7 +156,7 @@ def build_scheduler(
     now: Clock = lambda: 0.0,
     thinker: Thinker | None = None,
 ) -> Scheduler:
-    config = config or EngineConfig(num_pages=200, step_tokens=64, context_tokens=400)
+    config = config or EngineConfig(num_pages=200, step_tokens=64, context_tokens=1000)
     return Scheduler(
         build_forward(num_pages=config.num_pages, page_tokens=config.page_tokens, thinker=thinker),
         build_chat(),

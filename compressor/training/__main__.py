@@ -22,6 +22,7 @@ from compressor.training.snapshot import (
     PLACE_FILE,
     SNAPSHOT_FILE,
     export,
+    export_text,
     load_checkpoint,
     load_place,
     load_snapshot,
@@ -83,6 +84,9 @@ def main() -> None:
     if arguments.export:
         folder = export(arguments.export, student, tokenizer, {})
         print(f"checkpoint written to {folder}", flush=True)
+    if arguments.export_text:
+        export_text(arguments.export_text, student)
+        print(f"text model written to {arguments.export_text}", flush=True)
 
 
 def _load(
@@ -135,6 +139,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--start", type=Path, help="snapshot or checkpoint folder to start from")
     parser.add_argument("--out", type=Path, default=Path("artifacts/training"))
     parser.add_argument("--export", type=Path, help="folder for the finished checkpoint")
+    parser.add_argument("--export-text", type=Path, help="file for the finished text model alone")
     parser.add_argument("--seconds", type=float, help="time limit of the whole plan")
     parser.add_argument("--steps", type=int, help="step limit of the whole plan")
     parser.add_argument("--batch-s", type=int, default=640, help="seconds of clip per step")

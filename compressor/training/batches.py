@@ -16,9 +16,11 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from compressor.omni.chat import ChatLayout
 from compressor.training.binding import IGNORED, bound_labels
+from compressor.training.crowd import draw_crowd
 from compressor.training.questions import Kind, Question, questions
-from compressor.training.scenes import Scene, Split
+from compressor.training.scenes import SOUNDS, Scene, Split
 from compressor.training.sounds import SoundScript, pack_sounds
+from compressor.training.speech import SAMPLE_RATE_HZ, word_wave
 from compressor.training.timeline import draw_scene
 from compressor.training.visuals import FrameScript, pack_frames
 
@@ -33,7 +35,12 @@ TRAINING_WEIGHTS: Mapping[Kind, float] = MappingProxyType(
         Kind.MAKES: 2.0,
         Kind.SEEN_DURING: 2.0,
         Kind.WHICH_FIRST: 2.0,
+        Kind.WORD: 2.0,
+        Kind.WORD_ORDER: 3.0,
     }
+)
+SPOKEN_WEIGHTS: Mapping[Kind, float] = MappingProxyType(
+    {**TRAINING_WEIGHTS, Kind.WORD: 12.0, Kind.WORD_ORDER: 20.0, Kind.SEEN_DURING: 4.0}
 )
 
 
@@ -48,8 +55,8 @@ class Batch:
         tails: `[B, Q, 20]` int64, closing markers, question and answer.
         targets: `[B, Q, 20]` int64, the next token where it is the answer's, else `IGNORED`.
         kinds: `[B, Q]` int64, values of `Kind`.
-        heard: `[B, 25 T]` int64, per audio token 1 + the sound's kind, 0 for none, `IGNORED`
-            where an event only grazes the token.
+        heard: `[B, 25 T]` int64, per audio token 1 + the sound's kind, or 1 + all sounds + the
+            word, 0 for none, `IGNORED` where an event only grazes the token.
         bound: `[H, B, 89 T]` int16, targets of the binding heads; see `binding`.
         shifts: `[B]` int64, added to all ids from the stream on, as after a long session.
     """
@@ -78,6 +85,9 @@ class BatchConfig:
         shift_share: Share of clips whose ids start late.
         max_shift: Highest such start.
         nameless_share: See `draw_scene`.
+        is_crowded: Whether scenes are crowds, see `draw_crowd`.
+        speech_share: See `draw_scene`; where it is 1, words are asked about most.
+        noise_share: See `draw_scene`.
     """
 
     durations_s: tuple[int, ...]
@@ -88,6 +98,9 @@ class BatchConfig:
     shift_share: float = 0.25
     max_shift: int = 2000
     nameless_share: float = 0.0
+    is_crowded: bool = False
+    speech_share: float = 0.0
+    noise_share: float = 0.0
 
 
 class BatchStream(IterableDataset[Batch]):
@@ -114,13 +127,22 @@ class BatchStream(IterableDataset[Batch]):
         duration_s = int(rng.choice(config.durations_s, p=weights / weights.sum()))
         num_scenes = max(1, config.seconds // duration_s)
         seeds = rng.integers(2**40, size=num_scenes)
-        scenes = [
-            draw_scene(
-                config.split, int(seed), float(duration_s), nameless_share=config.nameless_share
-            )
-            for seed in seeds
-        ]
+        scenes = [_draw(config, int(seed), float(duration_s)) for seed in seeds]
         return make_batch(scenes, self.layout, rng, config)
+
+
+def _draw(config: BatchConfig, seed: int, duration_s: float) -> Scene:
+    nameless = config.nameless_share
+    if config.is_crowded:
+        return draw_crowd(config.split, seed, duration_s, nameless_share=nameless)
+    return draw_scene(
+        config.split,
+        seed,
+        duration_s,
+        nameless_share=nameless,
+        speech_share=config.speech_share,
+        noise_share=config.noise_share,
+    )
 
 
 def loader(stream: BatchStream, num_workers: int) -> DataLoader[Batch]:
@@ -134,7 +156,9 @@ def make_batch(
 ) -> Batch:
     """Pack scenes of one duration and questions about them."""
     duration_s = round(scenes[0].duration_s)
-    asked = [choose_questions(questions(scene), num_questions(duration_s), rng) for scene in scenes]
+    weights = SPOKEN_WEIGHTS if config.speech_share == 1.0 else TRAINING_WEIGHTS
+    number = num_questions(duration_s)
+    asked = [choose_questions(questions(scene), number, rng, weights) for scene in scenes]
     texts = [[(paraphrase(one.text, rng), one.answer) for one in row] for row in asked]
     encoded = [[encode_turn(layout, *turn) for turn in row] for row in texts]
     late = rng.random(len(scenes)) < config.shift_share
@@ -213,14 +237,18 @@ def encode_turn(layout: ChatLayout, text: str, answer: str) -> tuple[list[int], 
 
 
 def heard_labels(scene: Scene) -> NDArray[np.int64]:
-    """Which sound each audio token holds; see `Batch.heard`."""
+    """Which sound or word each audio token holds; see `Batch.heard`."""
     labels = np.zeros(round(scene.duration_s) * AUDIO_TOKENS_PER_S, np.int64)
     edges = np.arange(len(labels)) / AUDIO_TOKENS_PER_S
-    for sound in scene.sounds:
-        end_s = sound.start_s + sound.duration_s
-        overlap_s = np.minimum(edges + 0.04, end_s) - np.maximum(edges, sound.start_s)
+    sounds = [(sound.start_s, sound.duration_s, 1 + sound.kind) for sound in scene.sounds]
+    words = [
+        (word.start_s, len(word_wave(word)) / SAMPLE_RATE_HZ, 1 + len(SOUNDS) + word.index)
+        for word in scene.words
+    ]
+    for start_s, duration_s, label in (*sounds, *words):
+        overlap_s = np.minimum(edges + 0.04, start_s + duration_s) - np.maximum(edges, start_s)
         labels[overlap_s > 0] = IGNORED
-        labels[overlap_s > 0.02] = 1 + sound.kind
+        labels[overlap_s > 0.02] = label
     return labels
 
 

@@ -17,6 +17,7 @@ from compressor.training.scenes import (
     OTHER,
     SHAPES,
     SOUNDS,
+    WORDS,
     Scene,
     Sound,
     Thing,
@@ -33,6 +34,7 @@ _CHUNK = 2 * _GRID + _AUDIO
 _TOKEN_PX = FRAME_SIZE_PX / _SIDE
 _TOKEN_S = 0.04
 _CLEAR_S = 0.8
+_WORD_S = 0.3  # every word lasts at least this
 
 # classes per head, in the order of the label rows
 HEADS = {
@@ -46,6 +48,8 @@ HEADS = {
     "source_colour": 1 + len(COLOURS),
     "source_shape": 1 + len(SHAPES),
     "visible_colour": 1 + len(COLOURS),
+    "word": 1 + len(WORDS),
+    "previous_word": 1 + len(WORDS),
 }
 _ROW = {name: row for row, name in enumerate(HEADS)}
 
@@ -66,6 +70,7 @@ def bound_labels(scene: Scene, times_s: NDArray[np.float64]) -> NDArray[np.int64
     debuts = [_debut(thing, times_s) for thing in scene.things]
     _label_things(labels, scene, times_s, debuts)
     _label_sounds(labels, scene, debuts)
+    _label_words(labels, scene)
     return labels
 
 
@@ -131,11 +136,7 @@ def _tokens(centres: NDArray[np.float64], frames: NDArray[np.int64]) -> NDArray[
 
 def _label_sounds(labels: NDArray[np.int64], scene: Scene, debuts: list[int | None]) -> None:
     for sound in scene.sounds:
-        first = int(np.ceil((sound.start_s - _TOKEN_S / 2) / _TOKEN_S))
-        last = int((sound.start_s + sound.duration_s - _TOKEN_S / 2) / _TOKEN_S)
-        steps = np.arange(first, max(first, last) + 1)
-        steps = steps[steps < scene.duration_s / _TOKEN_S]
-        tokens = steps // _AUDIO * _CHUNK + 2 * _GRID + steps % _AUDIO
+        tokens = _heard(sound.start_s, sound.duration_s, scene.duration_s)
         chunk = int(sound.start_s // CHUNK_S)
         if sound.source is None:
             labels[_ROW["source_colour"], tokens] = 0
@@ -146,6 +147,26 @@ def _label_sounds(labels: NDArray[np.int64], scene: Scene, debuts: list[int | No
         if source.touches is None and debut is not None and _chunk_of(debut) == chunk:
             labels[_ROW["source_colour"], tokens] = _colour(source)
             labels[_ROW["source_shape"], tokens] = 1 + source.shape
+
+
+def _label_words(labels: NDArray[np.int64], scene: Scene) -> None:
+    previous = 0
+    for word in scene.words:
+        tokens = _heard(word.start_s, _WORD_S, scene.duration_s)
+        labels[_ROW["visible_colour"], tokens] = _visible_colour(scene, word.start_s)
+        labels[_ROW["word"], tokens] = 1 + word.index
+        labels[_ROW["previous_word"], tokens] = previous
+        previous = 1 + word.index
+
+
+def _heard(start_s: float, duration_s: float, scene_s: float) -> NDArray[np.int64]:
+    """The audio tokens of an event."""
+    first = int(np.ceil((start_s - _TOKEN_S / 2) / _TOKEN_S))
+    last = int((start_s + duration_s - _TOKEN_S / 2) / _TOKEN_S)
+    steps = np.arange(first, max(first, last) + 1)
+    steps = steps[steps < scene_s / _TOKEN_S]
+    tokens: NDArray[np.int64] = steps // _AUDIO * _CHUNK + 2 * _GRID + steps % _AUDIO
+    return tokens
 
 
 def _visible_colour(scene: Scene, at_s: float) -> int:

@@ -16,6 +16,7 @@ from compressor.training.scenes import (
     SHAPES,
     SOUNDS,
     UNSEEN_PAIRS,
+    WORDS,
     Scene,
     Sound,
     Thing,
@@ -41,10 +42,14 @@ class Kind(IntEnum):
     MAKES = 7
     SEEN_DURING = 8
     WHICH_FIRST = 9
+    WORD = 10
+    WORD_ORDER = 11
 
 
 VISION_KINDS = frozenset({Kind.LOOK, Kind.ORDER, Kind.COUNT})
-AUDIO_KINDS = frozenset({Kind.SOUND, Kind.SOUND_ORDER, Kind.SOUND_COUNT})
+AUDIO_KINDS = frozenset(
+    {Kind.SOUND, Kind.SOUND_ORDER, Kind.SOUND_COUNT, Kind.WORD, Kind.WORD_ORDER}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ class Question:
 def questions(scene: Scene) -> list[Question]:
     """List all questions about a scene, in a fixed order."""
     found: list[Question] = []
-    for ask in (_looks, _orders, _counts, _sounds, _sound_orders, _alignments, _firsts):
+    for ask in (_looks, _orders, _counts, _sounds, _sound_orders, _alignments, _firsts, _words):
         found.extend(ask(scene))
     return found
 
@@ -239,6 +244,30 @@ def _firsts(scene: Scene) -> Iterator[Question]:
                 yield Question(Kind.WHICH_FIRST, text, answer, at_s, _on_screen(sound), unseen)
 
 
+def _words(scene: Scene) -> Iterator[Question]:
+    if not scene.words:
+        return  # a scene without speech is none about words
+    said = Counter(word.index for word in scene.words)
+    for index, name in enumerate(WORDS):
+        last = [word for word in scene.words if word.index == index][-1:]
+        at_s = last[0].start_s if last else scene.duration_s
+        answer, on_screen = ("yes", False) if last else ("no", None)
+        yield Question(Kind.WORD, f"Was the word {name} said?", answer, at_s, on_screen)
+    for adverb, word in zip(("first", "last"), scene.words[:1] + scene.words[-1:], strict=False):
+        text = f"What word was said {adverb}?"
+        yield Question(Kind.WORD_ORDER, text, WORDS[word.index], word.start_s, False)
+    for before, after in pairwise(scene.words):
+        if said[before.index] == 1:
+            text = f"What word was said after {WORDS[before.index]}?"
+            yield Question(Kind.WORD_ORDER, text, WORDS[after.index], after.start_s, False)
+    for word in scene.words:
+        visible = _visible_around(scene, word.start_s)
+        if said[word.index] == 1 and visible is not None and all(map(_has_name, visible)):
+            text = f"What color was visible when {WORDS[word.index]} was said?"
+            seen = COLOURS[visible[0].colour] if visible else NOTHING
+            yield Question(Kind.SEEN_DURING, text, seen, word.start_s, is_on_screen=False)
+
+
 def vocabulary() -> list[str]:
     """Every word form that questions and answers use, sorted."""
     texts = [
@@ -246,6 +275,8 @@ def vocabulary() -> list[str]:
         "What appeared first? last? after How many objects appeared? touched did touch?",
         "Did you hear a come came before How many sounds sound did you hear? with",
         "What color was visible during the yes no colour",
+        "Was the word said? What word was said after when",
+        *(f"{word} {word}?" for word in WORDS),
         *(f"{name} {name}? {_plural(name)} {_plural(name)}?" for name in (*SHAPES, *SOUNDS)),
         " ".join((*COLOURS, *NUMBERS, NOTHING)),
     ]

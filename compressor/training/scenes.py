@@ -15,6 +15,8 @@ COLOURS = ("red", "green", "blue", "yellow", "purple", "cyan")
 OTHER = len(COLOURS)  # a colour without a name: nothing is asked about it
 SHAPES = ("square", "circle", "triangle", "cross", "ring")
 SOUNDS = ("beep", "thud", "hiss", "chirp", "buzz", "bell")
+WORDS = ("hello", "open", "ready", "seven", "stop", "water")
+NUM_VOICES = 5
 # never together in training or validation: the test split shows what the model composes
 UNSEEN_PAIRS = frozenset({(0, 0), (1, 2), (2, 4), (3, 1), (4, 3)})
 
@@ -86,6 +88,25 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """One spoken word; nobody who speaks is ever on screen.
+
+    Attributes:
+        index: Into `WORDS`.
+        start_s: Onset.
+        voice: 0 to `NUM_VOICES` - 1.
+        rate: Relative speed and pitch, about 1.
+        level: Peak amplitude.
+    """
+
+    index: int
+    start_s: float
+    voice: int
+    rate: float
+    level: float
+
+
+@dataclass(frozen=True, slots=True)
 class Backdrop:
     """The still part of the picture between two cuts.
 
@@ -123,18 +144,30 @@ class Camera:
 
 @dataclass(frozen=True, slots=True)
 class Ambience:
-    """Background sound: linear levels of hiss, hum, wind and murmur, and the hum's frequency."""
+    """Background sound that nothing is asked about.
+
+    Attributes:
+        hiss: Level of white noise; all levels are linear.
+        hum: Level of mains hum.
+        hum_hz: Its frequency.
+        wind: Level of low noise.
+        murmur: Level of speech-like noise.
+        music: Level of a melody of soft notes.
+        clatter: Level of clicks, as of a keyboard.
+    """
 
     hiss: float
     hum: float
     hum_hz: float
     wind: float
     murmur: float
+    music: float = 0.0
+    clatter: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A whole clip: `duration_s` seconds of things, sounds and their surroundings."""
+    """A whole clip: `duration_s` seconds of things, sounds, words and their surroundings."""
 
     seed: int
     duration_s: float
@@ -143,6 +176,7 @@ class Scene:
     backdrops: tuple[Backdrop, ...]
     camera: Camera
     ambience: Ambience
+    words: tuple[Word, ...] = ()
 
 
 def scene_rng(split: Split, seed: int) -> np.random.Generator:
@@ -153,10 +187,12 @@ def scene_rng(split: Split, seed: int) -> np.random.Generator:
 __all__ = [
     "COLOURS",
     "FRAME_SIZE_PX",
+    "NUM_VOICES",
     "OTHER",
     "SHAPES",
     "SOUNDS",
     "UNSEEN_PAIRS",
+    "WORDS",
     "Ambience",
     "Backdrop",
     "Camera",
@@ -164,5 +200,6 @@ __all__ = [
     "Sound",
     "Split",
     "Thing",
+    "Word",
     "scene_rng",
 ]

@@ -4,7 +4,7 @@ Knows nothing about models or data.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compressor.config import CrossChunkConfig
 from compressor.training.selection import Budget, Rule
@@ -26,6 +26,9 @@ class Stage:
         budgets: What a step keeps, drawn at random; empty: perception alone.
         weights: Of the auxiliary losses.
         nameless_share: Share of things in colours without a name.
+        is_crowded: Whether scenes are crowds: for perception alone, there is nothing to ask.
+        speech_share: Share of scenes in which words are spoken; 1: they are asked about most, too.
+        noise_share: Share of scenes with music or clicks in the background.
         has_frozen_towers: Whether both towers stay as they are; their tokens are then kept and
             used again, see `TrainerConfig.cache_batches`.
         warmup: Share of the stage spent on rising to the peak.
@@ -40,6 +43,9 @@ class Stage:
     weights: Weights = Weights()  # noqa: RUF009 (it is frozen)
     has_frozen_towers: bool = False
     nameless_share: float = 0.0
+    is_crowded: bool = False
+    speech_share: float = 0.0
+    noise_share: float = 0.0
     warmup: float = 0.03
 
 
@@ -79,6 +85,7 @@ MIXED = (
     Budget(Rule.OMNISIFT, 0.23, 0.50),
     Budget(Rule.OMNISIFT, 0.23, 0.50, CrossChunkConfig()),
     Budget(Rule.OMNISIFT, 0.23, 0.50, CrossChunkConfig()),
+    Budget(Rule.OMNISIFT, 0.23, 0.50, CrossChunkConfig(audio_anchor_ratio=0.1)),
     Budget(Rule.OMNISIFT, 0.13, 0.30),
 )
 MIXED_RANDOM = (
@@ -88,6 +95,7 @@ MIXED_RANDOM = (
     Budget(Rule.RANDOM, 0.23, 0.50),
     Budget(Rule.RANDOM, 0.23, 0.50),
     Budget(Rule.RANDOM, 0.13, 0.30),
+    Budget(Rule.RANDOM, 0.09, 0.25),
 )
 _LENGTHS = (4, 6, 8, 12, 16, 24, 32, 60)
 _LENGTH_WEIGHTS = (1.0, 1.0, 1.5, 2.0, 2.0, 2.0, 2.0, 1.0)
@@ -96,6 +104,7 @@ _READ = Weights(perception=0.5, binding=0.5)
 _LOOK = Weights(perception=1.0, binding=0.5)
 _BIND = Weights(binding=0.5)
 _SIFT = Weights(binding=0.2, event=0.5)
+_ADAPT = Weights(binding=0.5, event=0.5)
 
 _NAMELESS = 0.2
 
@@ -104,16 +113,63 @@ FROM_SCRATCH = (
     Stage("short", 0.35, 2e-3, (4, 6, 8), (1.0,) * 3, (FULL,), _READ, nameless_share=_NAMELESS),
     Stage("all", 0.6, 1.5e-3, _LENGTHS, _LENGTH_WEIGHTS, (FULL,), _READ, nameless_share=_NAMELESS),
 )
+TOWERS = (
+    Stage(
+        "towers",
+        1.0,
+        1e-3,
+        (4,),
+        (1.0,),
+        (),
+        _SEE,
+        nameless_share=0.5,
+        is_crowded=True,
+        warmup=0.05,
+    ),
+)
 COLOURS = (Stage("colours", 1.0, 8e-4, (4, 6, 8), (1.0,) * 3, (FULL,), _LOOK, nameless_share=0.4),)
 FROZEN = (Stage("frozen", 1.0, 1.5e-3, _LENGTHS, _LENGTH_WEIGHTS, (FULL,), _BIND, True, _NAMELESS),)
-SIFTED = (Stage("sifted", 1.0, 8e-4, _LENGTHS, _LENGTH_WEIGHTS, MIXED, _SIFT, True, _NAMELESS),)
-RANDOM_TRAINED = (
-    Stage("random", 1.0, 8e-4, _LENGTHS, _LENGTH_WEIGHTS, MIXED_RANDOM, _SIFT, True, _NAMELESS),
+SPOKEN = (
+    Stage(
+        "spoken",
+        1.0,
+        1e-3,
+        (4, 6, 8),
+        (1.0,) * 3,
+        MIXED[1:4],
+        _ADAPT,
+        has_frozen_towers=True,
+        nameless_share=0.3,
+        speech_share=1.0,
+        noise_share=0.5,
+    ),
 )
+# for new words and sounds: the text model learns to read what the towers have just been taught
+ADAPTED = (
+    Stage(
+        "adapted",
+        1.0,
+        6e-4,
+        _LENGTHS,
+        _LENGTH_WEIGHTS,
+        MIXED,
+        _ADAPT,
+        has_frozen_towers=True,
+        nameless_share=0.3,
+        speech_share=0.5,
+        noise_share=0.5,
+    ),
+)
+SIFTED = (Stage("sifted", 1.0, 8e-4, _LENGTHS, _LENGTH_WEIGHTS, MIXED, _SIFT, True, _NAMELESS),)
+# what the comparison with random drop needs: everything as in "sifted" but for who chooses
+RANDOM_TRAINED = (replace(SIFTED[0], name="random", budgets=MIXED_RANDOM),)
 PLANS = {
     "scratch": FROM_SCRATCH,
+    "towers": TOWERS,
     "colours": COLOURS,
     "frozen": FROZEN,
+    "spoken": SPOKEN,
+    "adapted": ADAPTED,
     "sifted": SIFTED,
     "random": RANDOM_TRAINED,
 }

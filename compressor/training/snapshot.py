@@ -23,6 +23,7 @@ from compressor.training.trainer import Place
 SNAPSHOT_FILE = "snapshot.safetensors"
 PLACE_FILE = "place.safetensors"
 _MOMENT = "optimiser."
+_TEXT = ("model.", "lm_head.")
 _BY_WORD = ("thinker.model.embed_tokens.weight", "thinker.lm_head.weight")  # a row per token
 
 
@@ -144,6 +145,14 @@ def export(
     return write_checkpoint(folder, config, rounded, tokenizer, notes)
 
 
+def export_text(path: Path, student: Student, dtype: torch.dtype = torch.float16) -> None:
+    """Write the text model and its head alone, as `load_examinee` takes them."""
+    tensors = student.thinker.state_dict().items()
+    text = {name: tensor.to(dtype) for name, tensor in tensors if name.startswith(_TEXT)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(text, path)
+
+
 def _parts(student: Student) -> dict[str, Tensor]:
     parts = {
         "thinker": student.thinker,
@@ -161,6 +170,7 @@ __all__ = [
     "PLACE_FILE",
     "SNAPSHOT_FILE",
     "export",
+    "export_text",
     "load_checkpoint",
     "load_place",
     "load_snapshot",

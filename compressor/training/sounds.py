@@ -3,7 +3,7 @@
 Knows nothing about pictures, questions or models.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from compressor.training.scenes import SOUNDS, Scene, Sound
+from compressor.training.speech import SAMPLE_RATE_HZ, word_wave
 
-SAMPLE_RATE_HZ = 16_000
-MAX_EVENT_SAMPLES = SAMPLE_RATE_HZ // 4  # events last at most 250 ms
+MAX_EVENT_SAMPLES = SAMPLE_RATE_HZ * 6 // 10  # no event and no word lasts longer
 _FADE_S = 0.006
+_NOTE_S = 0.3
+_CLICK_SLOT_S = 0.16
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +26,10 @@ class SoundScript:
 
     Attributes:
         num_samples: S, per scene.
-        waves: `[E, 4000]` waveforms of all events, zero-padded.
+        waves: `[E, 9600]` waveforms of all events and words, zero-padded.
         place: `[E, 2]` scene and first sample of each event.
-        ambience: `[B, 5]` levels of hiss, hum, wind, murmur and the hum's frequency in Hz.
+        ambience: `[B, 7]` levels of hiss, hum, wind, murmur, music and clatter, and the hum's
+            frequency in Hz.
     """
 
     num_samples: int
@@ -36,21 +39,23 @@ class SoundScript:
 
 
 def pack_sounds(scenes: Sequence[Scene]) -> SoundScript:
-    """Synthesise the events of scenes of one duration.
+    """Synthesise the events and words of scenes of one duration.
 
     Raises:
         ValueError: If the scenes differ in duration.
     """
     if len({scene.duration_s for scene in scenes}) != 1:
         raise ValueError("scenes of one call must have the same duration")
-    events = [(i, sound) for i, scene in enumerate(scenes) for sound in scene.sounds]
-    waves = np.zeros((len(events), MAX_EVENT_SAMPLES), np.float32)
-    for row, (_, sound) in zip(waves, events, strict=True):
-        wave = event_wave(sound)
+    heard = [
+        (i, start_s, wave) for i, scene in enumerate(scenes) for start_s, wave in _events(scene)
+    ]
+    waves = np.zeros((len(heard), MAX_EVENT_SAMPLES), np.float32)
+    for row, (_, _, wave) in zip(waves, heard, strict=True):
         row[: len(wave)] = wave
-    place = [(i, round(sound.start_s * SAMPLE_RATE_HZ)) for i, sound in events]
+    place = [(i, round(start_s * SAMPLE_RATE_HZ)) for i, start_s, _ in heard]
     levels = [
-        (a.hiss, a.hum, a.wind, a.murmur, a.hum_hz) for a in (scene.ambience for scene in scenes)
+        (a.hiss, a.hum, a.wind, a.murmur, a.music, a.clatter, a.hum_hz)
+        for a in (scene.ambience for scene in scenes)
     ]
     return SoundScript(
         num_samples=round(scenes[0].duration_s * SAMPLE_RATE_HZ),
@@ -58,6 +63,12 @@ def pack_sounds(scenes: Sequence[Scene]) -> SoundScript:
         place=np.array(place, dtype=np.int64).reshape(-1, 2),
         ambience=np.array(levels, dtype=np.float32),
     )
+
+
+def _events(scene: Scene) -> Iterator[tuple[float, NDArray[np.float32]]]:
+    """Onset and waveform of all that is heard over the background."""
+    yield from ((sound.start_s, event_wave(sound)) for sound in scene.sounds)
+    yield from ((word.start_s, word_wave(word)) for word in scene.words)
 
 
 def event_wave(sound: Sound) -> NDArray[np.float32]:
@@ -133,9 +144,9 @@ def mix(script: SoundScript, generator: torch.Generator, device: torch.device | 
 
 
 def background(ambience: Tensor, num_samples: int, generator: torch.Generator) -> Tensor:
-    """Hiss, hum, wind and murmur of the given levels `[B, 5]`: float32 `[B, S]`."""
+    """Mix what the levels `[B, 7]` say, see `SoundScript`: float32 `[B, S]`."""
     device = ambience.device
-    hiss, hum, wind, murmur, hum_hz = ambience[:, :, None].unbind(1)
+    hiss, hum, wind, murmur, music, clatter, hum_hz = ambience[:, :, None].unbind(1)
     time_s = torch.arange(num_samples, device=device) / SAMPLE_RATE_HZ
     shape = (len(ambience), num_samples)
     white = torch.empty(shape, device=device).normal_(generator=generator)
@@ -146,12 +157,38 @@ def background(ambience: Tensor, num_samples: int, generator: torch.Generator) -
     syllables = (
         torch.sin(21.0 * time_s + phase[:, 2]) * torch.sin(2.3 * time_s + phase[:, 3])
     ).clamp(0)
-    return (
+    mixed: Tensor = (
         hiss * white
         + hum * humming
         + wind * gust * _band(white.roll(1, 1), 40.0, 400.0)
         + murmur * syllables * _band(white.roll(2, 1), 250.0, 1400.0)
     )
+    if music.any():
+        mixed = mixed + music * _melody(len(ambience), time_s, generator)
+    if clatter.any():
+        mixed = mixed + clatter * _clicks(white, time_s, generator)
+    return mixed
+
+
+def _melody(num_scenes: int, time_s: Tensor, generator: torch.Generator) -> Tensor:
+    """Soft plucked notes, one every `_NOTE_S`: `[B, S]`, peaks about 1."""
+    number = (time_s / _NOTE_S).long()
+    notes = torch.empty(num_scenes, int(number[-1]) + 1, device=time_s.device)
+    pitch_hz = 110.0 * 2.0 ** (notes.uniform_(0, 2, generator=generator).mul(12).round() / 12)
+    since_s = time_s - number * _NOTE_S
+    phase = 2 * torch.pi * pitch_hz[:, number] * since_s
+    envelope = (since_s / 0.02).clamp(max=1.0) * torch.exp(-since_s * 6.0)
+    return envelope * (torch.sin(phase) + 0.4 * torch.sin(2 * phase))
+
+
+def _clicks(white: Tensor, time_s: Tensor, generator: torch.Generator) -> Tensor:
+    """Short bursts of `white` `[B, S]`, irregular, about three a second."""
+    number = (time_s / _CLICK_SLOT_S).long()
+    slots = torch.empty(len(white), int(number[-1]) + 1, device=white.device)
+    onset_s = slots.uniform_(0, 2 * _CLICK_SLOT_S, generator=generator)  # half of them never come
+    since_s = time_s - number * _CLICK_SLOT_S - onset_s[:, number]
+    envelope = torch.exp(-since_s.clamp(min=0) * 250.0) * (since_s >= 0)
+    return 0.4 * envelope * white
 
 
 def _band(noise: Tensor, low_hz: float, high_hz: float) -> Tensor:

@@ -26,7 +26,7 @@ from compressor.omni.positions import (
 )
 from compressor.training.binding import HEADS
 from compressor.training.reader import Reader, Sequence
-from compressor.training.scenes import COLOURS, SHAPES, SOUNDS
+from compressor.training.scenes import COLOURS, SHAPES, SOUNDS, WORDS
 from compressor.training.towers import GRID_TOKENS, FastAudio, FastVision
 
 CHUNK_S = 2
@@ -108,7 +108,7 @@ class Student(nn.Module):
                 {
                     "colour": nn.Linear(width, 1 + len(COLOURS)),
                     "shape": nn.Linear(width, 1 + len(SHAPES)),
-                    "sound": nn.Linear(width, 1 + len(SOUNDS)),
+                    "sound": nn.Linear(width, 1 + len(SOUNDS) + len(WORDS)),
                 }
             )
             self.binding = nn.ModuleDict(

@@ -1,7 +1,8 @@
 """Draws scenes at random: when things appear, move and touch, and what is heard meanwhile.
 
 Spacing rules keep every answer unambiguous at two frames a second: appearances are at least
-`MIN_APPEARANCE_GAP_S` apart, and a sound is either simultaneous with one or well away from all.
+`MIN_APPEARANCE_GAP_S` apart, a sound is either simultaneous with one or well away from all, and
+nothing is heard while a word is spoken.
 Knows nothing about rendering or questions.
 """
 
@@ -15,10 +16,12 @@ from numpy.random import Generator
 from compressor.training.scenes import (
     COLOURS,
     FRAME_SIZE_PX,
+    NUM_VOICES,
     OTHER,
     SHAPES,
     SOUNDS,
     UNSEEN_PAIRS,
+    WORDS,
     Ambience,
     Backdrop,
     Camera,
@@ -26,12 +29,14 @@ from compressor.training.scenes import (
     Sound,
     Split,
     Thing,
+    Word,
     scene_rng,
 )
 
 MIN_APPEARANCE_GAP_S = 1.3
 MIN_SOUND_GAP_S = 0.5
 MIN_OFF_SCREEN_GAP_S = 1.0
+MIN_WORD_GAP_S = 0.9  # longer than any word lasts
 MAX_EVENTS = 14  # expected appearances of the longest clips: more of them, less to ask
 MAX_ALIVE = 3
 MARGIN_PX = 18.0
@@ -41,7 +46,15 @@ TEXTURE_SLACK_PX = 32
 Looks = Callable[[float, float], Thing]  # draws a thing by when it appears and disappears
 
 
-def draw_scene(split: Split, seed: int, duration_s: float, *, nameless_share: float = 0.0) -> Scene:
+def draw_scene(
+    split: Split,
+    seed: int,
+    duration_s: float,
+    *,
+    nameless_share: float = 0.0,
+    speech_share: float = 0.0,
+    noise_share: float = 0.0,
+) -> Scene:
     """Draw one scene; equal arguments give equal scenes.
 
     Args:
@@ -50,6 +63,8 @@ def draw_scene(split: Split, seed: int, duration_s: float, *, nameless_share: fl
         duration_s: Length, at least 4.
         nameless_share: Share of things in colours without a name: they teach shape apart from the
             colours that have one.
+        speech_share: Share of scenes in which words are spoken.
+        noise_share: Share of scenes with music or clicks in the background.
 
     Raises:
         ValueError: On a duration under 4 s.
@@ -57,17 +72,19 @@ def draw_scene(split: Split, seed: int, duration_s: float, *, nameless_share: fl
     if duration_s < 4.0:
         raise ValueError(f"a scene lasts at least 4 s, got {duration_s}")
     rng = scene_rng(split, seed)
-    draw_looks = partial(_looks, rng, split, nameless_share)
+    draw_looks = partial(draw_thing, rng, split, nameless_share)
     things, sounds = _things(rng, draw_looks, duration_s)
     sounds = _with_off_screen(rng, things, sounds, duration_s)
+    # the order of draws is part of what a seed means: whatever is new comes last
     return Scene(
         seed=seed,
         duration_s=duration_s,
         things=tuple(things),
         sounds=tuple(sorted(sounds, key=lambda sound: sound.start_s)),
-        backdrops=_backdrops(rng, duration_s),
-        camera=_camera(rng),
-        ambience=_ambience(rng),
+        backdrops=draw_backdrops(rng, duration_s),
+        camera=draw_camera(rng),
+        ambience=draw_ambience(rng, noise_share),
+        words=tuple(_words(rng, sounds, duration_s) if rng.random() < speech_share else ()),
     )
 
 
@@ -94,10 +111,11 @@ def _sound_of(rng: Generator, thing: Thing, index: int) -> list[Sound]:
     if rng.random() > 0.5:
         return []
     moment = thing.start_s if thing.touches is None else thing.rest_s
-    return [_sound(rng, moment + rng.uniform(0.0, 0.06), source=index)]
+    return [draw_sound(rng, moment + rng.uniform(0.0, 0.06), source=index)]
 
 
-def _sound(rng: Generator, start_s: float, source: int | None) -> Sound:
+def draw_sound(rng: Generator, start_s: float, source: int | None = None) -> Sound:
+    """Draw one short sound of any kind."""
     return Sound(
         kind=int(rng.integers(len(SOUNDS))),
         start_s=start_s,
@@ -130,9 +148,10 @@ def _place(
     return None
 
 
-def _looks(
+def draw_thing(
     rng: Generator, split: Split, nameless_share: float, start_s: float, end_s: float
 ) -> Thing:
+    """Draw the looks of a thing; where it stands is still to be said."""
     while True:
         colour, shape = int(rng.integers(len(COLOURS))), int(rng.integers(len(SHAPES)))
         colour = OTHER if rng.random() < nameless_share else colour
@@ -208,12 +227,37 @@ def _with_off_screen(
         taken = np.array([sound.start_s for sound in found])
         is_apart = not np.any(np.abs(taken - now) < MIN_SOUND_GAP_S)
         if is_apart and not np.any(np.abs(moments - now) < MIN_OFF_SCREEN_GAP_S):
-            found.append(_sound(rng, now, source=None))
+            found.append(draw_sound(rng, now))
         now += MIN_SOUND_GAP_S + rng.exponential(mean_gap_s)
     return found
 
 
-def _backdrops(rng: Generator, duration_s: float) -> tuple[Backdrop, ...]:
+def draw_word(rng: Generator, start_s: float) -> Word:
+    """Draw one spoken word."""
+    return Word(
+        index=int(rng.integers(len(WORDS))),
+        start_s=start_s,
+        voice=int(rng.integers(NUM_VOICES)),
+        rate=float(rng.uniform(0.9, 1.15)),
+        level=float(np.exp(rng.uniform(np.log(0.1), np.log(0.5)))),
+    )
+
+
+def _words(rng: Generator, sounds: list[Sound], duration_s: float) -> list[Word]:
+    """Speak between the sounds."""
+    starts = np.array([sound.start_s for sound in sounds])
+    mean_gap_s = max(rng.uniform(1.0, 5.0), duration_s / MAX_EVENTS)
+    now = rng.exponential(mean_gap_s) + 0.1
+    found: list[Word] = []
+    while now < duration_s - MIN_WORD_GAP_S:
+        if not np.any((starts > now - MIN_SOUND_GAP_S) & (starts < now + MIN_WORD_GAP_S)):
+            found.append(draw_word(rng, now))
+        now += MIN_WORD_GAP_S + rng.exponential(mean_gap_s)
+    return found
+
+
+def draw_backdrops(rng: Generator, duration_s: float) -> tuple[Backdrop, ...]:
+    """Draw what stands still, with a cut or two in three of ten scenes."""
     cuts = [0.0]
     if rng.random() < 0.3:
         cuts.extend(np.sort(rng.uniform(1.0, duration_s - 1.0, 1 + int(duration_s > 20))).tolist())
@@ -235,7 +279,8 @@ def _backdrop(rng: Generator, start_s: float) -> Backdrop:
     return Backdrop(start_s, tint.astype(np.float32), (int(bank), int(y), int(x)), props)
 
 
-def _camera(rng: Generator) -> Camera:
+def draw_camera(rng: Generator) -> Camera:
+    """Draw light, noise and shake."""
     red, green, blue = rng.normal(1.0, 0.25, 3)
     p0, p1, p2, p3 = rng.uniform(0, 2 * np.pi, 4)
     return Camera(
@@ -247,7 +292,9 @@ def _camera(rng: Generator) -> Camera:
     )
 
 
-def _ambience(rng: Generator) -> Ambience:
+def draw_ambience(rng: Generator, noise_share: float = 0.0) -> Ambience:
+    """Draw what is always heard; with music or clicks in a share of scenes."""
+
     def level(low: float, high: float, chance: float) -> float:
         drawn = np.exp(rng.uniform(np.log(low), np.log(high)))
         return float(drawn) if rng.random() < chance else 0.0
@@ -258,7 +305,17 @@ def _ambience(rng: Generator) -> Ambience:
         hum_hz=float(rng.choice([50.0, 60.0, 100.0, 120.0])),
         wind=level(0.003, 0.02, 0.4),
         murmur=level(0.003, 0.02, 0.3),
+        music=level(0.01, 0.05, 0.7 * noise_share),
+        clatter=level(0.02, 0.08, 0.6 * noise_share),
     )
 
 
-__all__ = ["draw_scene"]
+__all__ = [
+    "draw_ambience",
+    "draw_backdrops",
+    "draw_camera",
+    "draw_scene",
+    "draw_sound",
+    "draw_thing",
+    "draw_word",
+]

@@ -93,6 +93,7 @@ class Trainer:
         self.studio = Studio(device, config.seed)
         self.steps_done = 0
         self.place: Place | None = None
+        self._stage: Stage | None = None
         self._validation: list[Batch] = []
         self._cache: list[Example] = []
 
@@ -115,6 +116,7 @@ class Trainer:
         """
         for tower in (self.student.vision, self.student.hearing):
             tower.requires_grad_(not stage.has_frozen_towers)
+        self._stage, self._validation = stage, []
         optimiser = _optimiser(self.student)
         start = start or Place(self.steps_done, 0, 0.0, {})
         set_moments(optimiser, self.student, start.moments)
@@ -145,7 +147,10 @@ class Trainer:
         self._report_accuracy(stage, report)
 
     def measure(self, budget: Budget) -> dict[str, float]:
-        """Accuracy on validation scenes by kind of question; "ALL" is the mean over questions."""
+        """Accuracy on validation scenes by kind of question; "ALL" is the mean over questions.
+
+        Scenes are spoken and noisy as those of the stage last trained.
+        """
         right: dict[str, int] = defaultdict(int)
         asked: dict[str, int] = defaultdict(int)
         self.student.eval()
@@ -163,7 +168,7 @@ class Trainer:
 
     def _validation_examples(self) -> Iterator[Example]:
         if not self._validation:
-            stream = BatchStream(_validation(self.config), self.layout)
+            stream = BatchStream(_validation(self.config, self._stage), self.layout)
             batches = [stream.batch(i) for i in range(self.config.measure_batches)]
             self._validation = batches
         for number, batch in enumerate(self._validation):
@@ -215,6 +220,9 @@ class Trainer:
             self.config.batch_s,
             self.config.seed,
             nameless_share=stage.nameless_share,
+            is_crowded=stage.is_crowded,
+            speech_share=stage.speech_share,
+            noise_share=stage.noise_share,
         )
         stream = BatchStream(config, self.layout, first)
         yield from enumerate(loader(stream, self.config.num_workers), first)
@@ -318,10 +326,16 @@ def _optimiser(student: Student) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=0.0, betas=_BETAS, fused=is_fused)
 
 
-def _validation(config: TrainerConfig) -> BatchConfig:
+def _validation(config: TrainerConfig, stage: Stage | None) -> BatchConfig:
     lengths = (4, 8, 16, 32, 60)
     return BatchConfig(
-        lengths, (1.0,) * len(lengths), config.batch_s, seed=1, split=Split.VALIDATION
+        lengths,
+        (1.0,) * len(lengths),
+        config.batch_s,
+        seed=1,
+        split=Split.VALIDATION,
+        speech_share=0.0 if stage is None else stage.speech_share,
+        noise_share=0.0 if stage is None else stage.noise_share,
     )
 
 

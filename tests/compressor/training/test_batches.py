@@ -14,8 +14,9 @@ from compressor.training.batches import (
     paraphrase,
 )
 from compressor.training.binding import IGNORED
-from compressor.training.questions import questions
-from compressor.training.scenes import Split
+from compressor.training.questions import Kind, questions
+from compressor.training.scenes import SOUNDS, Split
+from compressor.training.speech import SAMPLE_RATE_HZ, word_wave
 from compressor.training.timeline import draw_scene
 
 CONFIG = BatchConfig((4, 6), (1.0, 1.0), 12, seed=2)
@@ -80,10 +81,41 @@ def test_paraphrases_mean_the_same() -> None:
 
 
 def test_audio_tokens_are_labelled_where_an_event_fills_them() -> None:
-    scene = draw_scene(Split.TRAIN, 2, 8.0)
+    scene = draw_scene(Split.TRAIN, 2, 8.0, speech_share=1.0)
     labels = heard_labels(scene)
 
     for sound in scene.sounds:
         middle = int((sound.start_s + sound.duration_s / 2) * 25)
         assert labels[middle] in (1 + sound.kind, IGNORED)
-    assert (labels > 0).sum() <= sum(sound.duration_s * 25 + 1 for sound in scene.sounds)
+    lengths_s = [sound.duration_s for sound in scene.sounds]
+    lengths_s += [len(word_wave(word)) / SAMPLE_RATE_HZ for word in scene.words]
+    assert (labels > 0).sum() <= sum(length_s * 25 + 1 for length_s in lengths_s)
+
+
+def test_audio_tokens_are_labelled_with_the_word_they_hold() -> None:
+    scenes = [draw_scene(Split.TRAIN, seed, 8.0, speech_share=1.0) for seed in range(20)]
+    spoken = [(scene, word) for scene in scenes for word in scene.words]
+
+    assert spoken
+    for scene, word in spoken:
+        assert heard_labels(scene)[int((word.start_s + 0.1) * 25)] == 1 + len(SOUNDS) + word.index
+
+
+def test_crowds_come_on_demand(layout: ChatLayout) -> None:
+    config = BatchConfig((4,), (1.0,), 8, is_crowded=True)
+
+    batch = BatchStream(config, layout).batch(0)
+
+    assert len(batch.frames.stamps) == 9 * len(batch.frames.canvas)
+
+
+def test_spoken_batches_ask_about_words_most(layout: ChatLayout) -> None:
+    plain, spoken = (
+        BatchStream(BatchConfig((8,), (1.0,), 64, speech_share=share), layout).batch(0)
+        for share in (0.5, 1.0)
+    )
+    shares = [
+        np.isin(batch.kinds, (Kind.WORD, Kind.WORD_ORDER)).mean() for batch in (plain, spoken)
+    ]
+
+    assert shares[0] < 0.4 < 0.6 < shares[1]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from compressor.training.binding import HEADS, IGNORED, bound_labels
-from compressor.training.scenes import Camera, Scene, Sound, Split, Thing
+from compressor.training.scenes import Camera, Scene, Sound, Split, Thing, Word
 from compressor.training.timeline import draw_scene
 
 CAMERA = Camera((0.0, 10.0, 0.0), (1.0, 1.0, 1.0), 0.0, 0.0, (0.0, 0.0, 0.0, 0.0))
@@ -18,7 +18,7 @@ SECOND = Thing(2, 1, 12.0, 3.8, 7.0, (150.0, 150.0), rest_s=3.8)
 @pytest.fixture
 def scene() -> Scene:
     return replace(
-        draw_scene(Split.TRAIN, 0, 8.0), camera=CAMERA, sounds=(), things=(FIRST, SECOND)
+        draw_scene(Split.TRAIN, 0, 8.0), camera=CAMERA, sounds=(), words=(), things=(FIRST, SECOND)
     )
 
 
@@ -72,6 +72,17 @@ def test_an_off_screen_sound_has_no_source_but_company(scene: Scene) -> None:
     assert labels[ROW["source_colour"], alone] == 0
     assert labels[ROW["visible_colour"], alone] == 1 + FIRST.colour
     assert labels[ROW["visible_colour"], crowded] == IGNORED
+
+
+def test_a_word_has_company_and_a_word_before_it_but_no_source(scene: Scene) -> None:
+    words = (Word(3, 2.4, 0, 1.0, 0.3), Word(5, 6.4, 0, 1.0, 0.3))
+    labels = bound_labels(replace(scene, words=words), TIMES)
+
+    first, second = labels[:, 178 + 128 + 11], labels[:, 3 * 178 + 128 + 11]
+    assert first[ROW["visible_colour"]] == 1 + FIRST.colour
+    assert (first[ROW["word"]], first[ROW["previous_word"]]) == (1 + 3, 0)
+    assert (second[ROW["word"]], second[ROW["previous_word"]]) == (1 + 5, 1 + 3)
+    assert (labels[ROW["source_colour"]] == IGNORED).all()
 
 
 def test_labels_stay_within_their_heads() -> None:

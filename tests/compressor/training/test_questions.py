@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from compressor.training.questions import Kind, Question, questions, vocabulary
-from compressor.training.scenes import OTHER, Scene, Sound, Split, Thing
+from compressor.training.scenes import OTHER, WORDS, Scene, Sound, Split, Thing, Word
 from compressor.training.timeline import draw_scene
 
 
@@ -17,8 +17,14 @@ def sound(kind: int, start_s: float, source: int | None = None) -> Sound:
     return Sound(kind, start_s, 0.1, 1.0, 0.3, 0, source)
 
 
-def ask(things: tuple[Thing, ...], sounds: tuple[Sound, ...] = ()) -> dict[str, Question]:
-    scene = replace(draw_scene(Split.TRAIN, 0, 12.0), things=things, sounds=sounds)
+def word(name: str, start_s: float) -> Word:
+    return Word(WORDS.index(name), start_s, 0, 1.0, 0.3)
+
+
+def ask(
+    things: tuple[Thing, ...], sounds: tuple[Sound, ...] = (), words: tuple[Word, ...] = ()
+) -> dict[str, Question]:
+    scene = replace(draw_scene(Split.TRAIN, 0, 12.0), things=things, sounds=sounds, words=words)
     return {question.text: question for question in questions(scene)}
 
 
@@ -82,6 +88,21 @@ def test_sounds_are_counted_ordered_and_compared() -> None:
     assert "What sound came after the thud?" not in asked
     assert asked["Did you hear a bell?"].answer == "no"
     assert asked["Did the beep come before the red circle?"].answer == "no"
+
+
+def test_words_are_ordered_and_seen_with_what_was_clearly_visible() -> None:
+    words = (word("seven", 1.0), word("open", 5.5), word("seven", 9.0), word("water", 10.5))
+    asked = ask((BLUE_RING,), words=words)
+
+    assert asked["Was the word open said?"].answer == "yes"
+    assert asked["Was the word hello said?"].answer == "no"
+    assert asked["What word was said first?"].answer == "seven"
+    assert asked["What word was said last?"].answer == "water"
+    assert asked["What word was said after open?"].answer == "seven"
+    assert "What word was said after seven?" not in asked
+    assert asked["What color was visible when open was said?"].answer == "blue"
+    assert asked["What color was visible when water was said?"].answer == "nothing"
+    assert "What color was visible when seven was said?" not in asked
 
 
 def test_nothing_is_asked_about_a_colour_without_a_name() -> None:

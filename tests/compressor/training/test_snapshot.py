@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from compressor.audio import AudioSelector
+from compressor.evaluation.examinee import load_examinee
 from compressor.omni.checkpoint import (
     load_audio_tower,
     load_config,
@@ -21,6 +22,7 @@ from compressor.omni.geometry import Geometry
 from compressor.training.selection import QUIET_SCORE
 from compressor.training.snapshot import (
     export,
+    export_text,
     load_checkpoint,
     load_snapshot,
     save_snapshot,
@@ -68,6 +70,24 @@ def test_the_service_can_load_what_is_exported(tmp_path: Path, student: Student)
     assert stored_selector_config(load_config(folder)).quiet_score == QUIET_SCORE
     assert load_tokenizer(folder).encode("ring") == word_tokenizer().encode("ring")
     assert (folder / "NOTE.md").read_text() == "hello"
+
+
+def test_a_text_model_can_be_exchanged_alone(
+    tmp_path: Path, student: Student, geometry: Geometry
+) -> None:
+    folder = export(tmp_path / "model", student, word_tokenizer(), {})
+    other = Student(geometry, seed=9)
+    export_text(tmp_path / "text.safetensors", other)
+
+    mixed = load_examinee(folder, tmp_path / "text.safetensors").thinker
+
+    pairs = [
+        (mixed.lm_head.weight, other.thinker.lm_head.weight),
+        (mixed.model.norm.weight, other.thinker.model.norm.weight),
+        (mixed.visual.merger.ln_q.weight, student.thinker.visual.merger.ln_q.weight),
+    ]
+    for found, wanted in pairs:
+        assert torch.equal(found, wanted.half().float())
 
 
 def test_a_checkpoint_brings_its_weights_to_a_larger_vocabulary(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,13 +9,17 @@ from compressor.training.timeline import (
     MIN_APPEARANCE_GAP_S,
     MIN_OFF_SCREEN_GAP_S,
     MIN_SOUND_GAP_S,
+    MIN_WORD_GAP_S,
     draw_scene,
 )
 
 
 @pytest.fixture(scope="module")
 def scenes() -> list[Scene]:
-    return [draw_scene(Split.TRAIN, seed, (4.0, 8.0, 16.0, 60.0)[seed % 4]) for seed in range(80)]
+    return [
+        draw_scene(Split.TRAIN, seed, (4.0, 8.0, 16.0, 60.0)[seed % 4], speech_share=0.5)
+        for seed in range(80)
+    ]
 
 
 def test_equal_seeds_give_equal_scenes() -> None:
@@ -46,6 +52,17 @@ def test_off_screen_sounds_keep_away_from_appearances(scenes: list[Scene]) -> No
             gaps = [abs(sound.start_s - thing.start_s) for thing in scene.things]
             if sound.source is None and gaps:
                 assert min(gaps) >= MIN_OFF_SCREEN_GAP_S
+
+
+def test_nothing_is_heard_while_a_word_is_spoken(scenes: list[Scene]) -> None:
+    assert any(scene.words for scene in scenes)
+    for scene in scenes:
+        starts = [word.start_s for word in scene.words]
+        assert all(np.diff(starts) >= MIN_WORD_GAP_S)
+        for start_s in starts:
+            gaps = [sound.start_s - start_s for sound in scene.sounds]
+            assert not any(-MIN_SOUND_GAP_S < gap < MIN_WORD_GAP_S for gap in gaps)
+            assert start_s < scene.duration_s - MIN_WORD_GAP_S
 
 
 def test_things_stay_in_the_picture_and_apart_unless_they_touch(scenes: list[Scene]) -> None:
@@ -85,3 +102,22 @@ def test_nameless_colours_come_on_demand() -> None:
 
     assert not any(thing.colour == OTHER for scene in plain for thing in scene.things)
     assert any(thing.colour == OTHER for scene in mixed for thing in scene.things)
+
+
+def test_speech_comes_on_demand() -> None:
+    silent = [draw_scene(Split.TRAIN, seed, 16.0) for seed in range(20)]
+    spoken = [draw_scene(Split.TRAIN, seed, 16.0, speech_share=1.0) for seed in range(20)]
+
+    assert not any(scene.words for scene in silent)
+    assert sum(bool(scene.words) for scene in spoken) > 15
+    assert [replace(scene, words=()).sounds for scene in spoken] == [s.sounds for s in silent]
+
+
+def test_music_and_clicks_come_on_demand() -> None:
+    quiet = [draw_scene(Split.TRAIN, seed, 8.0).ambience for seed in range(20)]
+    noisy = [draw_scene(Split.TRAIN, seed, 8.0, noise_share=1.0).ambience for seed in range(20)]
+
+    assert not any(ambience.music or ambience.clatter for ambience in quiet)
+    assert any(ambience.music for ambience in noisy)
+    assert any(ambience.clatter for ambience in noisy)
+    assert [ambience.hiss for ambience in noisy] == [ambience.hiss for ambience in quiet]

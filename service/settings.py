@@ -146,7 +146,7 @@ class Settings(BaseSettings):
     device: str = Field("cpu", description="torch device of encoder, compressor and LLM")
     torch_threads: int = Field(1, ge=1, description="CPU threads of torch in each replica")
     profile: ProfileName = Field(
-        "paper-25", description="compression profile of sessions that name none"
+        "live", description="compression profile of sessions that name none"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="of logs")
 

@@ -28,7 +28,7 @@ EXPOSED_HEADERS = ["Location", "ETag", "Link", "Accept-Post", "Accept-Patch", "X
 class ApiConfig:
     """Limits and defaults of the HTTP side; see `service.settings.ApiSettings`."""
 
-    default_profile: str = "paper-25"
+    default_profile: str = "live"
     max_json_bytes: int = 1 << 20
     max_sdp_bytes: int = 64 << 10
     keep_alive_s: float = 15.0

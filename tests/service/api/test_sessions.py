@@ -24,7 +24,7 @@ async def test_created_session_can_be_read_and_is_listed(http: httpx.AsyncClient
     assert shown.json()["status"] == "created"
     assert shown.json()["metadata"] == {"room": "lab"}
     listed = (await http.get("/v1/sessions")).json()["data"]
-    assert [one["profile"] for one in listed] == ["paper-25", "paper-35"]  # newest first
+    assert [one["profile"] for one in listed] == ["live", "paper-35"]  # newest first
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ async def test_whip_without_a_session_creates_one(
 
     session_id = answer.headers["X-Session-Id"]
     assert answer.headers["Location"].startswith(f"/v1/sessions/{session_id}/whip/")
-    assert (await client.get_session(session_id)).profile == "paper-25"
+    assert (await client.get_session(session_id)).profile == "live"
 
 
 @pytest.mark.webrtc

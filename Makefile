@@ -23,7 +23,7 @@ help:            ## list the commands
 	$(PY) -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-system:          ## what the tests need from the system: redis-server, Chromium (Debian, Ubuntu)
+system:          ## what the tests need from the system: redis-server, Chromium, espeak-ng
 	@sh .ci/system-packages
 
 demo: .venv/ready    ## a live stream from camera to answer on this machine, then exit

@@ -111,7 +111,8 @@ class Trainer:
             stage: What to do.
             progress: How long.
             clock: In seconds.
-            report: Gets one record per 50 steps and per measurement; `place` is then up to date.
+            report: Gets one record per 50 steps, during which `place` says where the run is, and
+                one per measurement.
             start: Where to go on, with a student as it was there; None: at the stage's beginning.
         """
         for tower in (self.student.vision, self.student.hearing):
@@ -140,10 +141,10 @@ class Trainer:
                 moments = get_moments(optimiser, self.student)
                 self.place = Place(start.steps_before, number + 1, elapsed_s, moments)
                 report(_record(stage, self.steps_done, done, elapsed_s, window.flush()))
+                self.place = None  # from the next step on it lies behind the weights
             if clock() - measured_s > self.config.measure_every_s:
                 self._report_accuracy(stage, report)
                 measured_s = clock()
-        self.place = None
         self._report_accuracy(stage, report)
 
     def measure(self, budget: Budget) -> dict[str, float]:

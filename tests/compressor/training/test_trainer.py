@@ -94,3 +94,20 @@ def test_the_loss_falls_within_two_hundred_steps(layout: ChatLayout, geometry: G
     losses = [record["loss"] for record in records if "loss" in record]
     assert len(losses) == 4
     assert float(str(losses[-1])) < 0.6 * float(str(losses[0]))
+
+
+def test_a_place_is_told_only_while_the_weights_are_there(
+    layout: ChatLayout, geometry: Geometry
+) -> None:
+    config = replace(CONFIG, measure_every_s=60.0)
+    trainer = Trainer(Student(geometry, 3), layout, config, torch.device("cpu"))
+    told: list[tuple[bool, bool]] = []
+
+    def note(record: dict[str, object]) -> None:
+        told.append(("loss" in record, trainer.place is not None))
+
+    trainer.train(SIFTED, Progress(52, None), itertools.count().__next__, note)
+
+    assert (True, True) in told
+    assert told.count((False, False)) > 2
+    assert all(is_step == has_place for is_step, has_place in told)

@@ -34,6 +34,7 @@ async def test_chunk_event_names_the_kept_tokens(client: AsyncClient, streamer: 
     async with aclosing(client.events(session_id)) as feed:
         chunks = [event async for event in feed if isinstance(event, ChunkEvent)]
 
+    assert chunks
     for chunk in chunks:
         assert sum(len(grid) for grid in chunk.kept.video) == chunk.tokens.video.kept
         assert len(chunk.kept.audio) == chunk.tokens.audio.kept

@@ -17,7 +17,8 @@ from transformers import PreTrainedTokenizerBase
 from compressor.omni.chat import ChatLayout
 from compressor.omni.geometry import Geometry, thinker_config
 from compressor.training.curve import draw
-from compressor.training.schedule import PLANS, Progress
+from compressor.training.schedule import PLANS, Progress, calibrates_selector
+from compressor.training.selection import QUIET_SCORE
 from compressor.training.snapshot import (
     PLACE_FILE,
     SNAPSHOT_FILE,
@@ -82,7 +83,8 @@ def main() -> None:
     trainer = Trainer(student, layout, config, device)
     _run(trainer, arguments, first, place)
     if arguments.export:
-        folder = export(arguments.export, student, tokenizer, {})
+        quiet_score = QUIET_SCORE if calibrates_selector(PLANS[arguments.plan]) else 0.0
+        folder = export(arguments.export, student, tokenizer, {}, quiet_score=quiet_score)
         print(f"checkpoint written to {folder}", flush=True)
     if arguments.export_text:
         export_text(arguments.export_text, student)

@@ -4,6 +4,7 @@ Knows nothing about models or data.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from compressor.config import CrossChunkConfig
@@ -73,6 +74,14 @@ def learning_rate(stage: Stage, done: float) -> float:
     rise = min(1.0, done / stage.warmup) if stage.warmup else 1.0
     fall = _FLOOR + (1 - _FLOOR) * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
     return stage.learning_rate * rise * fall
+
+
+def calibrates_selector(stages: Sequence[Stage]) -> bool:
+    """Whether a plan trains the selector's scores to be probabilities of an event."""
+    return any(
+        stage.weights.event > 0 and any(one.rule is Rule.OMNISIFT for one in stage.budgets)
+        for stage in stages
+    )
 
 
 FULL = Budget(Rule.FULL)
@@ -174,4 +183,4 @@ PLANS = {
     "random": RANDOM_TRAINED,
 }
 
-__all__ = ["PLANS", "Progress", "Stage", "learning_rate"]
+__all__ = ["PLANS", "Progress", "Stage", "calibrates_selector", "learning_rate"]

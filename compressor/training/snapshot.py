@@ -60,7 +60,7 @@ def load_place(path: Path, student: Student) -> tuple[int, Place]:
     moments: dict[str, Tensor] = {}
     with safe_open(path, "pt") as file:
         numbers = file.metadata()
-        for name in file.keys():  # noqa: SIM118 (no mapping)
+        for name in file.keys():  # noqa: SIM118 (it is no mapping: without keys() it cannot be iterated)
             into = moments if name.startswith(_MOMENT) else tensors
             into[name.removeprefix(_MOMENT)] = file.get_tensor(name)
     _copy(path, tensors, student)

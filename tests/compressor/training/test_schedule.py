@@ -1,6 +1,12 @@
 import pytest
 
-from compressor.training.schedule import PLANS, Progress, Stage, learning_rate
+from compressor.training.schedule import (
+    PLANS,
+    Progress,
+    Stage,
+    calibrates_selector,
+    learning_rate,
+)
 
 STAGE = Stage("x", 1.0, 1e-3, (4,), (1.0,), warmup=0.1)
 
@@ -25,3 +31,9 @@ def test_plans_are_whole(name: str) -> None:
     for stage in PLANS[name]:
         assert len(stage.durations_s) == len(stage.weights_of_lengths)
         assert all(duration_s % 2 == 0 for duration_s in stage.durations_s)
+
+
+def test_only_plans_with_the_selector_in_the_loop_make_its_scores_probabilities() -> None:
+    calibrating = {name for name, stages in PLANS.items() if calibrates_selector(stages)}
+
+    assert calibrating == {"spoken", "adapted", "sifted"}

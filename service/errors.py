@@ -7,7 +7,8 @@ ServiceError                 code                  HTTP  retryable
 │   ├── Unprocessable        unprocessable          422  no
 │   ├── PreconditionRequired precondition_required  428  no
 │   ├── PreconditionFailed   precondition_failed    412  no
-│   └── BodyTooLarge         body_too_large         413  no
+│   ├── BodyTooLarge         body_too_large         413  no
+│   └── UrlRefused           url_refused            400  no
 ├── SessionError
 │   ├── SessionNotFound      session_not_found      404  no
 │   ├── SessionEnded         session_ended          409  no
@@ -121,6 +122,16 @@ class BodyTooLarge(BadRequest):
 
     def __init__(self, *, limit_bytes: int) -> None:
         super().__init__(f"body is larger than the limit of {limit_bytes} bytes", field="body")
+
+
+class UrlRefused(BadRequest):
+    """A URL that the service may not open for a client; see `service.egress`."""
+
+    code = "url_refused"
+
+    def __init__(self, reason: str, *, host: str | None = None) -> None:
+        at = f" at {host!r}" if host else ""
+        super().__init__(f"the URL{at} is refused: {reason}", field="url")
 
 
 class SessionError(ServiceError):

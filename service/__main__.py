@@ -1,6 +1,8 @@
-"""The command line of the service: `python -m service {serve,demo,check-config}`."""
+"""The command line of the service: `python -m service {serve,demo,check-config,keygen}`."""
 
 import argparse
+import json
+import secrets
 import signal
 import sys
 import threading
@@ -8,6 +10,7 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
+from service.access.keyring import generate
 from service.errors import StoreUnavailable
 from service.logs import configure_logs
 from service.settings import Settings, export_ray_environment
@@ -28,6 +31,9 @@ Ctrl-C stops it.
 """
 
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (1: it failed, 2: a setting is wrong)."""
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
@@ -35,7 +41,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("serve", help="run the service until Ctrl-C")
     commands.add_parser("demo", help="one live stream from camera to answer, then exit")
     commands.add_parser("check-config", help="print the settings as they are, secrets masked")
-    command = parser.parse_args(argv).command
+    make_key = commands.add_parser("keygen", help="make an API key")
+    make_key.add_argument("--id", default=f"key-{secrets.token_hex(4)}", help="its public name")
+    make_key.add_argument(
+        "--scopes", default="publish,ask", help="of publish, ask, metrics, admin, by commas"
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.command == "keygen":
+        return keygen(arguments.id, arguments.scopes.split(","))
+    command = arguments.command
     try:
         settings = Settings()
     except ValidationError as error:
@@ -50,9 +64,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     export_ray_environment()
     try:
         return serve(settings) if command == "serve" else demo(settings)
-    except (FileNotFoundError, ValueError, StoreUnavailable) as error:
+    except (OSError, ValueError, StoreUnavailable) as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return 1
+
+
+def keygen(key_id: str, scopes: Sequence[str]) -> int:
+    """Print a new API key, once, and its entry for the keys file."""
+    try:
+        key, kept = generate(key_id, scopes)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"key, shown only now:\n  {key}\n")
+    print('entry, for "keys" in OMNISIFT_AUTH__KEYS_FILE:')
+    print(f"  {json.dumps(kept.entry())}")
+    return 0
 
 
 def serve(settings: Settings) -> int:
@@ -64,6 +91,8 @@ def serve(settings: Settings) -> int:
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, lambda *_: stop.set())
     print("starting Redis, Ray Serve and the model (about 20 s) ...", flush=True)
+    if settings.host not in LOOPBACK and settings.auth.keyring().is_empty:
+        print(f"no API keys: all who reach {settings.host} may publish, ask and see everything")
     with running(settings) as url:
         print(EXAMPLES.format(url=url), flush=True)
         stop.wait()

@@ -36,7 +36,13 @@ def build_app(settings: Settings) -> Application:
     """The Ray Serve application; replica counts and resources come from `settings`.
 
     Requires `settings.redis_url`: a cluster cannot reach a server that one of its nodes started.
+    API keys are read here, once, so that no replica needs their file.
+
+    Raises:
+        OSError: The file of API keys cannot be read.
+        ValueError: It is malformed.
     """
+    settings = settings.model_copy(update={"auth": settings.auth.resolved()})
     encoder = _deploy(EncoderDeployment, settings.encoder, max_ongoing_requests=64).bind(settings)
     compressor = _deploy(
         CompressorDeployment,
@@ -87,11 +93,12 @@ def running(settings: Settings, *, show_logs: bool = True) -> Iterator[str]:
         The base URL, once everything answers. Leaving the context stops all that it started.
 
     Raises:
-        FileNotFoundError: There is no such model; nothing was started.
-        ValueError: It is damaged or no Qwen2.5-Omni, likewise.
+        OSError: There is no such model or file of API keys; nothing was started.
+        ValueError: It is damaged or no Qwen2.5-Omni, or no API keys, likewise.
         StoreUnavailable: Redis could not be started.
     """
     load_config(settings.model)
+    settings.auth.keyring()
     with _redis(settings) as redis_url:
         port = settings.port or _free_port(settings.host)
         complete = settings.model_copy(update={"redis_url": SecretStr(redis_url), "port": port})

@@ -9,6 +9,9 @@ ServiceError                 code                  HTTP  retryable
 │   ├── PreconditionFailed   precondition_failed    412  no
 │   ├── BodyTooLarge         body_too_large         413  no
 │   └── UrlRefused           url_refused            400  no
+├── Unauthorized             unauthorized           401  no
+├── Forbidden                forbidden              403  no
+├── RateLimited              rate_limited           429  yes, after `retry_after_s`
 ├── SessionError
 │   ├── SessionNotFound      session_not_found      404  no
 │   ├── SessionEnded         session_ended          409  no
@@ -27,6 +30,7 @@ Each class takes data and builds its message, so that every raise site says the 
 survive pickling, since they cross process borders.
 """
 
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 
@@ -132,6 +136,41 @@ class UrlRefused(BadRequest):
     def __init__(self, reason: str, *, host: str | None = None) -> None:
         at = f" at {host!r}" if host else ""
         super().__init__(f"the URL{at} is refused: {reason}", field="url")
+
+
+class Unauthorized(ServiceError):
+    """No valid key or token came with the request; the reason never repeats what came."""
+
+    code = "unauthorized"
+    http_status = 401
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}: send `Authorization: Bearer KEY`")
+
+
+class Forbidden(ServiceError):
+    """The key or token is valid, but not for this."""
+
+    code = "forbidden"
+    http_status = 403
+
+    def __init__(self, reason: str, *, scopes: Iterable[str] = ()) -> None:
+        super().__init__(reason, scopes=sorted(scopes) or None)
+
+
+class RateLimited(ServiceError):
+    """A limit of this key is reached."""
+
+    code = "rate_limited"
+    http_status = 429
+    is_retryable = True
+
+    def __init__(self, *, what: str, limit: int, retry_after_s: float) -> None:
+        super().__init__(
+            f"this key is at its limit of {limit} {what}; try again in {retry_after_s:g} s",
+            limit=limit,
+            retry_after_s=retry_after_s,
+        )
 
 
 class SessionError(ServiceError):

@@ -5,6 +5,7 @@ docs/settings.md lists them all, and a test keeps it complete.
 """
 
 import os
+import secrets
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from compressor.weights import EMBEDDED_MODEL
+from service.access.keyring import Keyring
 from service.llm.policy import PolicyName, Progressive
 
 ProfileName = Literal["live", "paper-35", "paper-25", "speech", "full"]
@@ -126,6 +128,43 @@ class StoreSettings(Part):
     max_log_bytes: int = Field(256 << 20, ge=1 << 20, description="bytes of chunks per session")
 
 
+class AuthSettings(Part):
+    """API keys and what may be done with one."""
+
+    keys_file: Path | None = Field(
+        None, description='JSON file of API keys, hashed: {"keys": [...]}; unset: see `KEYS`'
+    )
+    keys: SecretStr | None = Field(
+        None, description="the same JSON itself; without keys the service is open to everyone"
+    )
+    token_secret: SecretStr | None = Field(
+        None, min_length=32, description="signs session tokens; unset: a new one at every start"
+    )
+    max_token_ttl_s: float = Field(86_400.0, ge=1, description="longest life of a session token")
+
+    def keyring(self) -> Keyring:
+        """All API keys.
+
+        Raises:
+            OSError: The file cannot be read.
+            ValueError: It, or `keys`, is not what `python -m service keygen` prints.
+        """
+        texts = [] if self.keys is None else [self.keys.get_secret_value()]
+        if self.keys_file is not None:
+            texts.append(self.keys_file.read_text(encoding="utf-8"))
+        return Keyring.parse(*texts)
+
+    def resolved(self) -> "AuthSettings":
+        """The same with the file read and a secret made: what all replicas agree on.
+
+        Raises what `keyring` raises.
+        """
+        made = SecretStr(secrets.token_urlsafe(32))
+        keys = SecretStr(self.keyring().dump())
+        update = {"keys_file": None, "keys": keys, "token_secret": self.token_secret or made}
+        return self.model_copy(update=update)
+
+
 class Settings(BaseSettings):
     """The whole configuration."""
 
@@ -156,6 +195,7 @@ class Settings(BaseSettings):
     compressor: CompressorSettings = CompressorSettings()
     llm: LLMSettings = LLMSettings()
     store: StoreSettings = StoreSettings()
+    auth: AuthSettings = AuthSettings()
 
     @property
     def model_name(self) -> str:

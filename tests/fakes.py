@@ -79,6 +79,7 @@ class FakeLLM(LLMStage):
         self, session_id: SessionId, question: Question, *, steal_from: str | None = None
     ) -> AsyncIterator[TokenDelta | Finished]:
         yield TokenDelta("yes", 1)
+        yield Finished("yes", "stop", 8, 1, 0.0, 2.0, 0.01, 0.01)
 
     async def close(self, session_id: SessionId, *, steal_from: str | None = None) -> None:
         self.closed.append(session_id)

@@ -22,7 +22,9 @@ from service.llm.worker import LLMWorker
 from service.metrics import Metrics, merge_expositions
 from service.pipeline import Stages
 from service.sessions.redis_store import RedisSessionStore
+from service.stages import LLMStage
 from tests.eventually import eventually
+from tests.fakes import FakeCompressor, FakeEncoder, FakeLLM
 
 REPLICA = "local"
 MODEL = ModelInfo("stand-in", 0)
@@ -34,7 +36,7 @@ class LocalBackend:
 
     store: RedisSessionStore
     ingest: IngestWorker
-    llm: LLMWorker
+    llm: LLMStage
     metrics: Metrics
     model: ModelInfo = MODEL
 
@@ -72,6 +74,20 @@ async def local_backend(
             REPLICA, Stages(encoder, compressor, llm), store, metrics, steady_clock()
         )
         ingest = IngestWorker(around, ingest_config or IngestConfig())
+        stack.push_async_callback(ingest.aclose)
+        yield LocalBackend(store, ingest, llm, metrics)
+
+
+@asynccontextmanager
+async def fake_backend(redis_url: str) -> AsyncIterator[LocalBackend]:
+    """Real Redis and ingest over stages that answer at once: made in no time, without a model."""
+    metrics, llm = Metrics(), FakeLLM()
+    async with AsyncExitStack() as stack:
+        store = RedisSessionStore.connect(redis_url)
+        stack.push_async_callback(store.aclose)
+        stages = Stages(FakeEncoder(), FakeCompressor(), llm)
+        around = Surroundings(REPLICA, stages, store, metrics, steady_clock())
+        ingest = IngestWorker(around, IngestConfig())
         stack.push_async_callback(ingest.aclose)
         yield LocalBackend(store, ingest, llm, metrics)
 

@@ -1,32 +1,54 @@
 """The HTTP application: routes, errors, limits and the page, over any `Backend`."""
 
+import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.resources import files
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
+from service.access.credentials import Credentials
+from service.access.keyring import Keyring
+from service.access.signing import Signer
+from service.api.authority import GuardedApi, authorisation, needs
 from service.api.backend import Backend
 from service.api.chat import chat_routes
+from service.api.door import door_routes
 from service.api.errors import add_error_handlers
+from service.api.gate import Gate
 from service.api.health import health_routes
 from service.api.limits import BodyLimit
 from service.api.questions import question_routes
 from service.api.sessions import history_routes, session_routes
+from service.api.tokens import token_routes
 from service.api.watchers import Watchers
 from service.api.whip import endpoint_routes, resource_routes
 from service.clock import steady_clock
 
-EXPOSED_HEADERS = ["Location", "ETag", "Link", "Accept-Post", "Accept-Patch", "X-Session-Id"]
+EXPOSED_HEADERS = [
+    "Location",
+    "ETag",
+    "Link",
+    "Accept-Post",
+    "Accept-Patch",
+    "X-Session-Id",
+    "Retry-After",
+    "WWW-Authenticate",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class ApiConfig:
-    """Limits and defaults of the HTTP side; see `service.settings.ApiSettings`."""
+    """Limits and defaults of the HTTP side; see `service.settings`.
+
+    Attributes:
+        keyring: The API keys; an empty one opens the service to everyone.
+        token_secret: Signs session tokens, the same in all replicas.
+    """
 
     default_profile: str = "live"
     max_json_bytes: int = 1 << 20
@@ -35,20 +57,25 @@ class ApiConfig:
     max_event_streams: int = 256
     cors_origins: Sequence[str] = ()
     ice_servers: Sequence[str] = ()
+    keyring: Keyring = field(default_factory=Keyring)
+    token_secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    max_token_ttl_s: float = 86_400.0
 
 
 def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
     """The ASGI application; knows nothing about what runs behind `backend`."""
-    app = FastAPI(
+    app = GuardedApi(
         title="OmniSIFT Live",
         version=version("omnisift-live"),
         description="Live audio-video context for omni-modal LLMs.",
+        dependencies=[Depends(authorisation(backend.store))],
     )
     add_error_handlers(app)
     watchers = Watchers(
         backend.store, keep_alive_s=config.keep_alive_s, max_streams=config.max_event_streams
     )
     clock = steady_clock()
+    credentials = Credentials(config.keyring, Signer(config.token_secret))
     app.include_router(session_routes(backend, clock, default_profile=config.default_profile))
     app.include_router(history_routes(backend, watchers))
     app.include_router(
@@ -62,14 +89,18 @@ def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
     app.include_router(resource_routes(backend))
     app.include_router(question_routes(backend))
     app.include_router(chat_routes(backend, clock))
+    app.include_router(token_routes(backend, credentials, clock, max_ttl_s=config.max_token_ttl_s))
+    app.include_router(door_routes(credentials, clock))
     app.include_router(health_routes(backend))
     _add_page(app)
+    # the last one added comes first: CORS, then the gate, then the body
     app.add_middleware(BodyLimit, json_bytes=config.max_json_bytes, sdp_bytes=config.max_sdp_bytes)
+    app.add_middleware(Gate, credentials=credentials, clock=clock)
     if config.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(config.cors_origins),
-            allow_methods=["GET", "POST", "PATCH", "DELETE", "OPTIONS"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
             allow_headers=["Authorization", "Content-Type", "If-Match", "Last-Event-ID"],
             expose_headers=EXPOSED_HEADERS,
         )
@@ -80,6 +111,6 @@ def _add_page(app: FastAPI) -> None:
     web = files("clients") / "web"
     app.mount("/web", StaticFiles(directory=str(web)), name="web")
 
-    @app.get("/", include_in_schema=False)
+    @app.get("/", include_in_schema=False, openapi_extra=needs())
     async def page() -> FileResponse:
         return FileResponse(str(web / "index.html"))

@@ -4,7 +4,9 @@ import secrets
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
+from service.access.caller import Caller
 from service.api import schemas
+from service.api.authority import check_visible
 from service.api.backend import Backend
 from service.errors import BadRequest, SessionEnded
 from service.llm.engine import Finished, Message, Question, Sampling, TokenDelta
@@ -86,14 +88,15 @@ def _text(message: schemas.ChatMessage) -> str:
     return "\n".join(texts)
 
 
-async def open_session(backend: Backend, session_id: str) -> Session:
+async def open_session(backend: Backend, session_id: str, caller: Caller) -> Session:
     """The session's record, as long as it can be asked.
 
     Raises:
-        SessionNotFound: There is none.
+        SessionNotFound: There is none, or it is not the caller's to see.
         SessionEnded: It is over.
     """
     record = await backend.store.get(SessionId(session_id))
+    check_visible(caller, record)
     if record.status is SessionStatus.ENDED:
         raise SessionEnded(session_id, reason=record.end_reason)
     return record

@@ -7,7 +7,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response
 
+from service.access.caller import Scope
 from service.api import asking, schemas, sse, views
+from service.api.authority import CallerOf, needs
 from service.api.backend import Backend, ModelInfo
 from service.api.errors import error_body
 from service.clock import Clock
@@ -21,10 +23,16 @@ FINISH_REASONS = {"stop": "stop", "length": "length", "cancelled": "stop"}
 def chat_routes(backend: Backend, clock: Clock) -> APIRouter:
     router = APIRouter(tags=["openai"])
 
-    @router.post("/v1/chat/completions", responses={404: {"model": schemas.OpenAIErrorResponse}})
-    async def complete(body: schemas.ChatCompletionRequest, request: Request) -> Response:
+    @router.post(
+        "/v1/chat/completions",
+        responses={404: {"model": schemas.OpenAIErrorResponse}},
+        openapi_extra=needs(Scope.ASK),
+    )
+    async def complete(
+        body: schemas.ChatCompletionRequest, request: Request, caller: CallerOf
+    ) -> Response:
         """Chat about a live session, named by the extra field `session_id`."""
-        record = await asking.open_session(backend, body.session_id)
+        record = await asking.open_session(backend, body.session_id, caller)
         question = asking.chat_question(asking.new_question_id("chatcmpl"), body)
         items = await asking.started(backend.llm.ask(record.id, question))
         reply = _Reply(question.id, int(clock()), backend.model, record)
@@ -34,7 +42,7 @@ def chat_routes(backend: Backend, clock: Clock) -> APIRouter:
             return StreamingResponse(events, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
         return JSONResponse(reply.completion(await asking.finished(items)))
 
-    @router.get("/v1/models")
+    @router.get("/v1/models", openapi_extra=needs())
     async def models() -> dict[str, Any]:
         """The one model that answers."""
         model = {

@@ -15,7 +15,12 @@ from service.errors import ServiceError
 logger = logging.getLogger(__name__)
 
 OPENAI_PATHS = ("/v1/chat/completions", "/v1/models")
-OPENAI_TYPES = {404: "not_found_error", 429: "rate_limit_error"}
+OPENAI_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -31,6 +36,8 @@ def error_response(error: ServiceError, path: str) -> JSONResponse:
     headers = {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    if error.http_status == 401:
+        headers["WWW-Authenticate"] = "Bearer"  # RFC 6750, section 3
     return JSONResponse(error_body(error, path), error.http_status, headers=headers)
 
 

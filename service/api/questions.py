@@ -6,7 +6,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response
 
+from service.access.caller import Scope
 from service.api import asking, schemas, sse, views
+from service.api.authority import CallerOf, needs
 from service.api.backend import Backend
 from service.api.errors import error_body
 from service.errors import ServiceError
@@ -21,14 +23,17 @@ def question_routes(backend: Backend) -> APIRouter:
         "/v1/sessions/{session_id}/query",
         response_model=schemas.Answer,
         responses={409: {"model": schemas.ErrorResponse}, 503: {"model": schemas.ErrorResponse}},
+        openapi_extra=needs(Scope.ASK),
     )
-    async def query(session_id: str, body: schemas.Query, request: Request) -> Response:
+    async def query(
+        session_id: str, body: schemas.Query, request: Request, caller: CallerOf
+    ) -> Response:
         """Ask about the stream so far: all complete chunks when the question arrives.
 
         With `stream`, `token` events carry text and one `answer` event ends it; an error after the
         first token comes as an `error` event. Before the first chunk: 409 `no_media_yet`.
         """
-        record = await asking.open_session(backend, session_id)
+        record = await asking.open_session(backend, session_id, caller)
         question = asking.query_question(asking.new_question_id("ans"), body)
         items = await asking.started(backend.llm.ask(record.id, question))
         if body.stream:

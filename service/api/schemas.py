@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Ratio = Annotated[float, Field(gt=0, le=1, description="kept / total tokens")]
 StopStrings = Annotated[list[str], Field(max_length=4)]
+Label = Annotated[str, Field(max_length=64)]
+LabelValue = Annotated[str, Field(max_length=1024)]
 ProfileName = Literal["live", "paper-35", "paper-25", "speech", "full"]
 
 
@@ -31,7 +33,7 @@ class CreateSession(Request):
     video_keep_ratio: Ratio | None = None
     audio_keep_ratio: Ratio | None = None
     instructions: str | None = Field(None, max_length=4000, description="system prompt")
-    metadata: dict[str, str] = Field(default_factory=dict, max_length=16)
+    metadata: dict[Label, LabelValue] = Field(default_factory=dict, max_length=16)
 
 
 class ModalityTokens(Response):
@@ -87,6 +89,22 @@ class SessionList(Response):
 
 
 # questions
+
+
+class CreateToken(Request):
+    """`POST /v1/sessions/{id}/tokens`."""
+
+    scopes: list[Literal["publish", "ask"]] = Field(["ask"], min_length=1, max_length=2)
+    ttl_s: float = Field(3600.0, ge=1, description="life of the token", allow_inf_nan=False)
+
+
+class SessionToken(Response):
+    """A key to one session for a short time."""
+
+    token: str = Field(description="sent as `Authorization: Bearer TOKEN`; it is kept nowhere")
+    session_id: str
+    scopes: list[str]
+    expires_at_s: float = Field(description="Unix time")
 
 
 class Query(Request):

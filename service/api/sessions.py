@@ -1,19 +1,24 @@
 """Routes of sessions: their records, events, timeline and turns."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
+from service.access.caller import Caller, Scope
 from service.api import schemas, sse, views
+from service.api.authority import CallerOf, needs
 from service.api.backend import Backend
 from service.api.watchers import Watchers
 from service.clock import Clock
+from service.errors import Forbidden
 from service.events import Event
-from service.sessions.record import SessionConfig, SessionId
+from service.sessions.record import Session, SessionConfig, SessionId
+from service.sessions.store import SessionStore
 
+READERS = needs(Scope.PUBLISH, Scope.ASK)
 SESSION_ID_BYTES = 16  # 128 random bits: an id cannot be guessed
 
 
@@ -23,9 +28,19 @@ def new_session_id() -> SessionId:
 
 
 async def create_session(
-    backend: Backend, request: schemas.CreateSession, default_profile: str, now_s: float
+    backend: Backend,
+    caller: Caller,
+    request: schemas.CreateSession,
+    default_profile: str,
+    now_s: float,
 ) -> schemas.Session:
-    """Make a session's record and tell its feed."""
+    """Make a session's record, owned by the caller's key, and tell its feed.
+
+    Raises:
+        Forbidden: The caller holds a token, which is for one session that exists.
+    """
+    if caller.session_id is not None:
+        raise Forbidden("a session's token cannot create sessions; use the API key")
     config = SessionConfig(
         profile=request.profile or default_profile,
         video_keep_ratio=request.video_keep_ratio,
@@ -33,38 +48,44 @@ async def create_session(
         instructions=request.instructions,
         metadata=request.metadata,
     )
-    record = await backend.store.create(new_session_id(), config, now_s)
+    record = await backend.store.create(new_session_id(), config, now_s, key_id=caller.key_id)
     await backend.store.publish(Event("session.created", record.id, now_s, {}))
     return views.session(record)
+
+
+async def _visible(store: SessionStore, caller: Caller, limit: int) -> Sequence[Session]:
+    if caller.session_id is not None:
+        return [await store.get(SessionId(caller.session_id))]
+    return await store.list(limit=limit, key_id=None if caller.sees_all else caller.key_id)
 
 
 def session_routes(backend: Backend, clock: Clock, *, default_profile: str) -> APIRouter:
     """Sessions themselves."""
     router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
-    @router.post("", status_code=201)
+    @router.post("", status_code=201, openapi_extra=needs(Scope.PUBLISH))
     async def create(
-        response: Response, body: schemas.CreateSession | None = None
+        response: Response, caller: CallerOf, body: schemas.CreateSession | None = None
     ) -> schemas.Session:
         """Create a session; then publish to its `whip` link."""
         request = body or schemas.CreateSession()
-        session = await create_session(backend, request, default_profile, clock())
+        session = await create_session(backend, caller, request, default_profile, clock())
         response.headers["Location"] = session.links.self_
         return session
 
-    @router.get("")
+    @router.get("", openapi_extra=READERS)
     async def list_sessions(
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+        caller: CallerOf, limit: Annotated[int, Query(ge=1, le=1000)] = 100
     ) -> schemas.SessionList:
-        """The sessions created last, newest first."""
-        records = await backend.store.list(limit=limit)
+        """The caller's sessions created last, newest first."""
+        records = await _visible(backend.store, caller, limit)
         return schemas.SessionList(data=[views.session(record) for record in records])
 
-    @router.get("/{session_id}")
+    @router.get("/{session_id}", openapi_extra=READERS)
     async def show(session_id: str) -> schemas.Session:
         return views.session(await backend.store.get(SessionId(session_id)))
 
-    @router.delete("/{session_id}", status_code=204)
+    @router.delete("/{session_id}", status_code=204, openapi_extra=needs(Scope.PUBLISH))
     async def delete(session_id: str) -> None:
         """End a session. Its record and turns can be read for a while; ending twice is fine."""
         await backend.store.get(SessionId(session_id))
@@ -77,14 +98,14 @@ def history_routes(backend: Backend, watchers: Watchers) -> APIRouter:
     """What has happened to a session, and what goes on happening."""
     router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
-    @router.get("/{session_id}/turns")
+    @router.get("/{session_id}/turns", openapi_extra=needs(Scope.ASK))
     async def turns(session_id: str) -> schemas.TurnList:
         """Questions asked and answers given, oldest first."""
         await backend.store.get(SessionId(session_id))
         records = await backend.store.turns(SessionId(session_id))
         return schemas.TurnList(data=[views.turn(record) for record in records])
 
-    @router.get("/{session_id}/timeline")
+    @router.get("/{session_id}/timeline", openapi_extra=READERS)
     async def timeline(
         session_id: str, limit: Annotated[int, Query(ge=1, le=256)] = 64
     ) -> schemas.Timeline:
@@ -94,7 +115,7 @@ def history_routes(backend: Backend, watchers: Watchers) -> APIRouter:
         chunks = await backend.store.chunks(SessionId(session_id), after=after)
         return views.timeline(session_id, chunks)
 
-    @router.get("/{session_id}/events", response_class=StreamingResponse)
+    @router.get("/{session_id}/events", response_class=StreamingResponse, openapi_extra=READERS)
     async def events(
         session_id: str,
         replay: bool = True,

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, Request, Response
 
+from service.access.caller import Scope
 from service.api import schemas
+from service.api.authority import CallerOf, needs
 from service.api.backend import Backend
 from service.api.sessions import create_session
 from service.clock import Clock
@@ -15,6 +17,7 @@ from service.sessions.record import SessionId, SessionStatus
 
 ENDPOINT = "/v1/sessions/{session_id}/whip"
 RESOURCE = "/v1/sessions/{session_id}/whip/{resource_id}"
+PUBLISHERS = needs(Scope.PUBLISH)
 
 
 def endpoint_routes(
@@ -24,12 +27,12 @@ def endpoint_routes(
     router = APIRouter(tags=["whip"])
     ice_links = [whip.ice_server_link(url) for url in ice_servers]
 
-    @router.post("/whip", status_code=201, response_class=Response)
-    async def publish_new(request: Request) -> Response:
+    @router.post("/whip", status_code=201, response_class=Response, openapi_extra=PUBLISHERS)
+    async def publish_new(request: Request, caller: CallerOf) -> Response:
         """Create a session with the default profile and publish to it."""
         offer = await _body(request, whip.SDP_TYPE)
         defaults = schemas.CreateSession()
-        session = await create_session(backend, defaults, default_profile, clock())
+        session = await create_session(backend, caller, defaults, default_profile, clock())
         session_id = SessionId(session.id)
         try:
             answer = await backend.ingest.offer(session_id, offer)
@@ -38,7 +41,7 @@ def endpoint_routes(
             raise
         return _created(session_id, answer, ice_links)
 
-    @router.post(ENDPOINT, status_code=201, response_class=Response)
+    @router.post(ENDPOINT, status_code=201, response_class=Response, openapi_extra=PUBLISHERS)
     async def publish(session_id: str, request: Request) -> Response:
         """Publish to a session: an SDP offer in, the answer with all candidates out."""
         offer = await _body(request, whip.SDP_TYPE)
@@ -47,13 +50,13 @@ def endpoint_routes(
             raise SessionEnded(session_id, reason=record.end_reason)
         return _created(record.id, await backend.ingest.offer(record.id, offer), ice_links)
 
-    @router.options("/whip", include_in_schema=False)
-    @router.options(ENDPOINT, include_in_schema=False)
+    @router.options("/whip", include_in_schema=False, openapi_extra=PUBLISHERS)
+    @router.options(ENDPOINT, include_in_schema=False, openapi_extra=PUBLISHERS)
     async def options() -> Response:
         return Response(status_code=200, headers=whip.endpoint_headers(ice_links))
 
-    @router.get("/whip", include_in_schema=False)
-    @router.get(ENDPOINT, include_in_schema=False)
+    @router.get("/whip", include_in_schema=False, openapi_extra=PUBLISHERS)
+    @router.get(ENDPOINT, include_in_schema=False, openapi_extra=PUBLISHERS)
     async def nothing() -> Response:
         return Response(status_code=204)
 
@@ -64,7 +67,7 @@ def resource_routes(backend: Backend) -> APIRouter:
     """The URL of one publisher's connection."""
     router = APIRouter(tags=["whip"])
 
-    @router.patch(RESOURCE, status_code=204)
+    @router.patch(RESOURCE, status_code=204, openapi_extra=PUBLISHERS)
     async def trickle(session_id: str, resource_id: str, request: Request) -> Response:
         """Add ICE candidates; ICE restarts are answered 422."""
         fragment = await _body(request, whip.FRAGMENT_TYPE)
@@ -73,18 +76,18 @@ def resource_routes(backend: Backend) -> APIRouter:
         await backend.ingest.trickle(record.id, resource_id, fragment, if_match)
         return Response(status_code=204)
 
-    @router.delete(RESOURCE)
+    @router.delete(RESOURCE, openapi_extra=PUBLISHERS)
     async def hangup(session_id: str, resource_id: str) -> Response:
         """Stop publishing; the session and its context stay, and can be published to again."""
         record = await backend.store.get(SessionId(session_id))
         await backend.ingest.hangup(record.id, resource_id)
         return Response(status_code=200)
 
-    @router.options(RESOURCE, include_in_schema=False)
+    @router.options(RESOURCE, include_in_schema=False, openapi_extra=PUBLISHERS)
     async def options() -> Response:
         return Response(status_code=200, headers=whip.resource_headers())
 
-    @router.get(RESOURCE, include_in_schema=False)
+    @router.get(RESOURCE, include_in_schema=False, openapi_extra=PUBLISHERS)
     async def nothing() -> Response:
         return Response(status_code=204)
 

@@ -52,7 +52,8 @@ class ApiDeployment:
         self._backend = RemoteBackend(settings, Replica(settings), handles)
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
-        limits = self._settings.api
+        limits, auth = self._settings.api, self._settings.auth
+        assert auth.token_secret is not None, "service.app sets it before it deploys"
         config = ApiConfig(
             default_profile=self._settings.profile,
             max_json_bytes=limits.max_json_bytes,
@@ -61,5 +62,8 @@ class ApiDeployment:
             max_event_streams=limits.max_event_streams,
             cors_origins=limits.cors_origins,
             ice_servers=limits.ice_servers,
+            keyring=auth.keyring(),
+            token_secret=auth.token_secret.get_secret_value().encode(),
+            max_token_ttl_s=auth.max_token_ttl_s,
         )
         return DisconnectOnCancel(create_app(self._backend, config))

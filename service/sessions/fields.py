@@ -37,6 +37,7 @@ def encode_session(session: Session) -> dict[str, str]:
         "video_kept": session.counts_kept.video,
         "audio_kept": session.counts_kept.audio,
         "lag_s": session.lag_s,
+        "key_id": session.key_id,
     }
     return {name: str(value) for name, value in fields.items() if value is not None}
 
@@ -68,6 +69,7 @@ def decode_session(session_id: SessionId, fields: Mapping[bytes, bytes], *, now_
             counts_kept=TokenCounts(int(text["video_kept"]), int(text["audio_kept"])),
             lag_s=_optional_float(text, "lag_s"),
             owners=_owners(text, now_ms),
+            key_id=text.get("key_id"),
         )
     except (KeyError, TypeError, ValueError) as exc:
         raise CorruptRecord(f"session {session_id!r}: {type(exc).__name__}: {exc}") from exc

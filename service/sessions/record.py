@@ -63,6 +63,7 @@ class Session:
         counts_kept: Tokens after it.
         lag_s: Glass to context of the last chunk, None before the first.
         owners: Replica that holds an unexpired lease of each stage, by `Stage`.
+        key_id: The API key that made it, None where the service had no keys.
     """
 
     id: SessionId
@@ -78,6 +79,7 @@ class Session:
     counts_kept: TokenCounts = NO_TOKENS
     lag_s: float | None = None
     owners: dict[Stage, str] = field(default_factory=dict)
+    key_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

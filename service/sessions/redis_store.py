@@ -94,17 +94,25 @@ class RedisSessionStore(SessionStore):
         )
         return cls(RedisClient(url, config.client), RedisClient(url, watch_config), config)
 
-    async def create(self, session_id: SessionId, config: SessionConfig, now_s: float) -> Session:
-        session = Session(session_id, config, SessionStatus.CREATED, created_at_s=now_s)
+    async def create(
+        self,
+        session_id: SessionId,
+        config: SessionConfig,
+        now_s: float,
+        *,
+        key_id: str | None = None,
+    ) -> Session:
+        session = Session(session_id, config, SessionStatus.CREATED, now_s, key_id=key_id)
         pairs = [item for pair in fields.encode_session(session).items() for item in pair]
         word, _ = await self._write(scripts.CREATE, session_id, _nonce(), *pairs)
         if word == "exists":
             raise ValueError(f"there is a session {session_id!r} already")
-        # the index is in a slot of its own, so it is written after the record it points at
-        await self._client.pipeline(
-            ("ZADD", scripts.INDEX_KEY, now_s, session_id),
-            ("ZREMRANGEBYRANK", scripts.INDEX_KEY, 0, -1 - self._config.max_listed),
-        )
+        # an index is in a slot of its own, so it is written after the record it points at
+        for index in {scripts.index_key(None), scripts.index_key(key_id)}:
+            await self._client.pipeline(
+                ("ZADD", index, now_s, session_id),
+                ("ZREMRANGEBYRANK", index, 0, -1 - self._config.max_listed),
+            )
         return session
 
     async def get(self, session_id: SessionId) -> Session:
@@ -113,15 +121,16 @@ class RedisSessionStore(SessionStore):
             raise SessionNotFound(session_id)
         return session
 
-    async def list(self, *, limit: int = 100) -> Sequence[Session]:
+    async def list(self, *, limit: int = 100, key_id: str | None = None) -> Sequence[Session]:
+        index = scripts.index_key(key_id)
         while limit > 0:
-            ids = await self._client.call("ZREVRANGE", scripts.INDEX_KEY, 0, limit - 1)
+            ids = await self._client.call("ZREVRANGE", index, 0, limit - 1)
             sessions = await self._read_sessions([SessionId(raw.decode()) for raw in ids])
             expired = [raw for raw, session in zip(ids, sessions, strict=True) if session is None]
             if not expired:
                 return [session for session in sessions if session is not None]
             # forgotten by the index too, so that the next turn finds others in their places
-            await self._client.call("ZREM", scripts.INDEX_KEY, *expired)
+            await self._client.call("ZREM", index, *expired)
         return []
 
     async def start(self, session_id: SessionId, now_s: float) -> float:

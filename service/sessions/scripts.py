@@ -9,6 +9,9 @@ Layout of session `sid`; the braces keep its keys in one slot of a cluster:
     omnisift:{sid}:turns    zset    turns by order of arrival
     omnisift:{sid}:events   stream  the event feed
 
+    omnisift:sessions       zset    ids of all sessions by creation, forgotten ones perhaps too
+    omnisift:{key:id}:sessions      likewise, of one API key
+
 All keys of a session expire together: `ttl_ms` after the last write while it is open, once at a
 fixed time after it has ended. Leases are timed by the server's clock. Only commands of Redis 6.2
 are used. Every script gets all the keys and `ttl_ms` first, and replies with a word: ok, missing
@@ -29,6 +32,11 @@ PARTS: Final = ("meta", "log", "sizes", "turns", "events")
 def keys(session_id: SessionId) -> list[str]:
     """The keys of a session, in the order that the scripts expect."""
     return [f"omnisift:{{{session_id}}}:{part}" for part in PARTS]
+
+
+def index_key(key_id: str | None) -> str:
+    """The index of the sessions of an API key; of all sessions, without one."""
+    return INDEX_KEY if key_id is None else f"omnisift:{{key:{key_id}}}:sessions"
 
 
 _PRELUDE: Final = """

@@ -39,14 +39,21 @@ class SessionStore(Protocol):
     Methods that take a session id raise `SessionNotFound` for one that is not there.
     """
 
-    async def create(self, session_id: SessionId, config: SessionConfig, now_s: float) -> Session:
-        """Make a session. Raises `ValueError` when there is one with this id."""
+    async def create(
+        self,
+        session_id: SessionId,
+        config: SessionConfig,
+        now_s: float,
+        *,
+        key_id: str | None = None,
+    ) -> Session:
+        """Make a session, owned by an API key. Raises `ValueError` when the id is taken."""
         ...
 
     async def get(self, session_id: SessionId) -> Session: ...
 
-    async def list(self, *, limit: int = 100) -> Sequence[Session]:
-        """The sessions created last, newest first."""
+    async def list(self, *, limit: int = 100, key_id: str | None = None) -> Sequence[Session]:
+        """The sessions created last, newest first: those of one API key, or all."""
         ...
 
     async def start(self, session_id: SessionId, now_s: float) -> float:

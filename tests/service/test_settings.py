@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 import torch
 from pydantic import ValidationError
 
-from service.settings import Settings
+from service.access.keyring import Keyring, generate
+from service.settings import AuthSettings, Settings
 
 
 def test_defaults_need_no_environment() -> None:
@@ -49,4 +52,24 @@ def test_tiers_of_video_must_fall(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setenv("OMNISIFT_LLM__VIDEO_KEEP_RATIOS", "[0.5, 1.0]")
     with pytest.raises(ValidationError, match="keep_ratios must fall"):
+        Settings()
+
+
+def test_replicas_get_the_keys_themselves_and_one_secret(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    path.write_text(Keyring([generate("alice", ["ask"])[1]]).dump())
+
+    resolved = AuthSettings(keys_file=path).resolved()
+    path.unlink()
+
+    assert resolved.keyring().get("alice") is not None
+    assert resolved.token_secret is not None
+    assert len(resolved.token_secret.get_secret_value()) >= 32
+    assert resolved.resolved().token_secret == resolved.token_secret
+
+
+def test_short_token_secret_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNISIFT_AUTH__TOKEN_SECRET", "short")
+
+    with pytest.raises(ValidationError, match="token_secret"):
         Settings()

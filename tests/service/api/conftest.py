@@ -1,6 +1,6 @@
 """The HTTP side over real workers: one process, real Redis, real weights (untrained)."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
@@ -9,13 +9,16 @@ import torch
 
 from clients.sdk import AsyncClient
 from compressor.omni.tiny import write_tiny_checkpoint
+from service.api import app as app_module
 from service.api.app import ApiConfig, create_app
+from service.clock import steady_clock
 from service.ingest.config import IngestConfig
 from service.ingest.liveness import LivenessConfig
 from service.sessions.record import SessionId
 from tests.eventually import eventually
-from tests.local import LocalBackend, local_backend, served
+from tests.local import LocalBackend, fake_backend, local_backend, served
 from tests.media import make_audio, make_video
+from tests.service.api.keys import KEYRING, bearer
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +51,43 @@ async def http(url: str) -> AsyncIterator[httpx.AsyncClient]:
 async def client(url: str) -> AsyncIterator[AsyncClient]:
     async with AsyncClient(url) as client:
         yield client
+
+
+@pytest.fixture
+def elapse(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Puts the clock of the HTTP side forward; ask for it before the service is made."""
+    passed_s = 0.0
+    real = steady_clock()
+    monkeypatch.setattr(app_module, "steady_clock", lambda: lambda: real() + passed_s)
+
+    def forward(seconds: float) -> None:
+        nonlocal passed_s
+        passed_s += seconds
+
+    return forward
+
+
+@pytest.fixture
+async def light_backend(redis_url: str) -> AsyncIterator[LocalBackend]:
+    async with fake_backend(redis_url) as backend:
+        yield backend
+
+
+@pytest.fixture
+async def guarded(
+    light_backend: LocalBackend, elapse: Callable[[float], None]
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a service that has API keys; it shows none by itself."""
+    app = create_app(light_backend, ApiConfig(keyring=KEYRING, keep_alive_s=0.2))
+    async with served(app) as url, httpx.AsyncClient(base_url=url, timeout=20.0) as http:
+        yield http
+
+
+async def created(http: httpx.AsyncClient, key_id: str) -> str:
+    """The id of a new session of this key."""
+    response = await http.post("/v1/sessions", headers=bearer(key_id) if key_id else {})
+    assert response.status_code == 201
+    return str(response.json()["id"])
 
 
 class Streamer:

@@ -11,7 +11,7 @@ last line is one JSON object.
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import nn
@@ -262,15 +262,27 @@ def _summary(found: dict[str, Found], hardware: Hardware) -> dict[str, object]:
     return summary
 
 
-def _plan(options: argparse.Namespace) -> Plan:
-    is_large = options.size == "7b"
+def plan_of(size: str, *, quick: bool, side_px: int | None = None) -> Plan:
+    """How the device is driven with a model of a size."""
+    is_large = size == "7b"
     return Plan(
-        side=options.side_px // 28,
-        context_s=options.context_s or (20.0 if options.quick else 60.0),
-        num_periods=2 if options.quick else 10,
+        side=(side_px or (448 if is_large else 224)) // 28,
+        context_s=20.0 if quick else 60.0,
+        num_periods=2 if quick else 10,
         max_batch_chunks=32 if is_large else 8,
-        max_wait_s=options.max_wait_s,
+        max_wait_s=0.25,
         step_tokens=4096 if is_large else 512,
+        answer_tokens=32,
+        max_streams=256,
+    )
+
+
+def _plan(options: argparse.Namespace) -> Plan:
+    plan = plan_of(options.size, quick=options.quick, side_px=options.side_px)
+    return replace(
+        plan,
+        context_s=options.context_s or plan.context_s,
+        max_wait_s=options.max_wait_s,
         answer_tokens=options.answer_tokens,
         max_streams=options.max_streams,
     )
@@ -294,7 +306,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     is_cpu = torch.device(options.device).type == "cpu"
     options.size = options.size or ("embedded" if is_cpu else "7b")
     options.dtype = options.dtype or ("float32" if is_cpu else "bfloat16")
-    options.side_px = options.side_px or (448 if options.size == "7b" else 224)
     options.max_streams = options.max_streams or (256 if is_cpu else 1024)
     return options
 

@@ -15,6 +15,7 @@ from ray.serve.schema import LoggingConfig
 
 from compressor.omni.checkpoint import load_config
 from service.deployments.api import ApiDeployment
+from service.deployments.autoscaling import autoscaling
 from service.deployments.compressor import CompressorDeployment
 from service.deployments.encoder import EncoderDeployment
 from service.deployments.ingest import IngestDeployment
@@ -43,38 +44,46 @@ def build_app(settings: Settings) -> Application:
         ValueError: It is malformed.
     """
     settings = settings.model_copy(update={"auth": settings.auth.resolved()})
-    encoder = _deploy(EncoderDeployment, settings.encoder, max_ongoing_requests=64).bind(settings)
+    encoder = _deploy(EncoderDeployment, settings.encoder, settings, max_ongoing_requests=64).bind(
+        settings
+    )
     compressor = _deploy(
         CompressorDeployment,
         settings.compressor,
+        settings,
         max_ongoing_requests=256,
         request_router_config=BY_SESSION,
     ).bind(settings)
     llm = _deploy(
         LLMDeployment,
         settings.llm,
+        settings,
         max_ongoing_requests=256,
         request_router_config=BY_SESSION,
     ).bind(settings)
     ingest = _deploy(
         IngestDeployment,
         settings.ingest,
+        settings,
         max_ongoing_requests=256,
         request_router_config=BY_SESSION,
         graceful_shutdown_timeout_s=30.0,
     ).bind(settings, encoder, compressor, llm)
     api = serve.ingress()(ApiDeployment)
-    app: Application = _deploy(api, settings.api, max_ongoing_requests=1024).bind(
+    app: Application = _deploy(api, settings.api, settings, max_ongoing_requests=1024).bind(
         settings, Encoder=encoder, Compressor=compressor, LLM=llm, Ingest=ingest
     )
     return app
 
 
-def _deploy(cls: type[Any], part: Replicas, **options: Any) -> Any:
+def _deploy(cls: type[Any], part: Replicas, settings: Settings, **options: Any) -> Any:
+    name = cls.__name__.removesuffix("Deployment")
+    scaling = autoscaling(name, part, settings)
+    replicas = {"autoscaling_config": scaling} if scaling else {"num_replicas": part.replicas}
     return serve.deployment(
         cls,
-        name=cls.__name__.removesuffix("Deployment"),
-        num_replicas=part.replicas,
+        name=name,
+        **replicas,
         ray_actor_options={"num_cpus": part.num_cpus, "num_gpus": part.num_gpus},
         logging_config=LOGGING,
         **options,
@@ -124,7 +133,7 @@ def _redis(settings: Settings) -> Iterator[str]:
 def _start_ray(settings: Settings, *, show_logs: bool) -> None:
     parts = (settings.api, settings.ingest, settings.encoder, settings.compressor, settings.llm)
     # logical CPUs: replicas that do not fit would wait forever without an error
-    needed_cpus = sum(part.replicas * part.num_cpus for part in parts)
+    needed_cpus = sum((part.max_replicas or part.replicas) * part.num_cpus for part in parts)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     ray.init(
         num_cpus=max(2, int(needed_cpus) + 1),

@@ -34,6 +34,16 @@ class Metrics:
         self._add_questions(self.registry)
         self._add_engine(self.registry)
 
+    @property
+    def busy_s(self) -> float:
+        """Seconds that models of this process have worked."""
+        return sum(
+            sample.value
+            for family in self.busy_seconds_total.collect()
+            for sample in family.samples
+            if sample.name.endswith("_total")
+        )
+
     def exposition(self) -> bytes:
         """All metrics in Prometheus text format."""
         return generate_latest(self.registry)
@@ -90,6 +100,13 @@ class Metrics:
             "Time of one chunk in a stage: encode, compress (with the log) or prefill.",
             ["stage"],
             buckets=STAGE_BUCKETS_S,
+            registry=registry,
+        )
+        self.busy_seconds_total = Counter(
+            "omnisift_busy_seconds_total",
+            "Time that the stage's model worked: encode, compress or llm; its rate is how busy a "
+            "replica is.",
+            ["stage"],
             registry=registry,
         )
         self.encoder_batch_chunks = Histogram(

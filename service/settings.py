@@ -7,10 +7,10 @@ docs/settings.md lists them all, and a test keeps it complete.
 import os
 import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from compressor.weights import EMBEDDED_MODEL
@@ -33,6 +33,17 @@ class Replicas(Part):
     replicas: int = Field(1, ge=1, description="replicas of this deployment")
     num_cpus: float = Field(0.1, ge=0, description="CPUs that Ray reserves for a replica")
     num_gpus: float = Field(0.0, ge=0, description="GPUs that Ray reserves for a replica")
+    max_replicas: int | None = Field(
+        None, ge=1, description="follow the load up to so many; unset: always `replicas`"
+    )
+
+    @model_validator(mode="after")
+    def _check_replicas(self) -> Self:
+        if self.max_replicas is not None and self.max_replicas < self.replicas:
+            raise ValueError(
+                f"max_replicas ({self.max_replicas}) is below replicas ({self.replicas})"
+            )
+        return self
 
 
 class ApiSettings(Replicas):
@@ -119,6 +130,26 @@ class LLMSettings(Replicas):
         return Progressive(keep_ratios=ratios).keep_ratios
 
 
+class ScalingSettings(Part):
+    """How deployments with `max_replicas` follow their load."""
+
+    limit_ratio: float = Field(
+        0.75, gt=0, le=1, description="share of a replica's sessions or pages that it should carry"
+    )
+    busy_ratio: float = Field(
+        0.6, gt=0, le=1, description="share of the time that a replica should work"
+    )
+    startup_s: float = Field(
+        60.0,
+        ge=0,
+        description="how far ahead growth is followed: the time a replica needs to start",
+    )
+    trend_s: float = Field(30.0, gt=0, description="over how long growth is measured")
+    hold_s: float = Field(
+        600.0, gt=0, description="a replica goes once nobody has wanted it for so long"
+    )
+
+
 class StoreSettings(Part):
     """Redis."""
 
@@ -194,6 +225,7 @@ class Settings(BaseSettings):
     encoder: EncoderSettings = EncoderSettings()
     compressor: CompressorSettings = CompressorSettings()
     llm: LLMSettings = LLMSettings()
+    scaling: ScalingSettings = ScalingSettings()
     store: StoreSettings = StoreSettings()
     auth: AuthSettings = AuthSettings()
 
@@ -215,6 +247,8 @@ def export_ray_environment() -> None:
         "RAY_USAGE_STATS_ENABLED": "0",
         # a chunk of 640x480 frames is 3.7 MB, its transport's default limit 4 MiB
         "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(64 << 20),
+        # live load changes within seconds; by default replicas report it every ten
+        "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "2",
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

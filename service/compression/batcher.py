@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -31,18 +31,26 @@ class CompressionBatcher:
     task to own; if it is cancelled, the next one does it.
     """
 
-    def __init__(self, *, device: torch.device = HOST, max_batch_chunks: int = 32) -> None:
+    def __init__(
+        self,
+        *,
+        device: torch.device = HOST,
+        max_batch_chunks: int = 32,
+        on_busy: Callable[[float], object] = lambda busy_s: None,
+    ) -> None:
         """Prepare.
 
         Args:
             device: Where to compress; chunks are moved there.
             max_batch_chunks: Chunks compressed at once, 1 or more.
+            on_busy: Told after each batch how long it took, in seconds.
         """
         self._device = device
         self._max_batch_chunks = max_batch_chunks
         self._pending: deque[_Request] = deque()
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="compressor")
+        self._on_busy = on_busy
 
     async def compress(
         self, compressor: TokenCompressor, chunk: TokenChunk, state: StreamState | None
@@ -74,11 +82,13 @@ class CompressionBatcher:
 
     async def _run(self, batch: list[_Request]) -> None:
         loop = asyncio.get_running_loop()
+        began_s = loop.time()
         try:
             results = await loop.run_in_executor(self._thread, compress_each, batch, self._device)
             for request, result in zip(batch, results, strict=True):
                 _settle(request.answer, result)
         finally:
+            self._on_busy(loop.time() - began_s)
             # cancelled: the others of the batch are left to the next caller
             self._pending.extendleft(
                 request for request in reversed(batch) if not request.answer.done()

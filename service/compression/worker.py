@@ -72,7 +72,10 @@ class CompressorWorker:
         self._metrics = metrics
         self._config = config
         self._held = HeldSessions(max_sessions=config.max_sessions, idle_s=config.idle_s)
-        self._batcher = CompressionBatcher(device=selector.v_proj.weight.device)
+        self._batcher = CompressionBatcher(
+            device=selector.v_proj.weight.device,
+            on_busy=metrics.busy_seconds_total.labels(stage="compress").inc,
+        )
 
     @classmethod
     def from_checkpoint(

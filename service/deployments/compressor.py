@@ -35,5 +35,8 @@ class CompressorDeployment:
     async def exposition(self) -> tuple[str, str, bytes]:
         return self._replica.exposition()
 
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        return {"sessions": self._worker.num_sessions, "busy": self._replica.busy_ratio()}
+
     def record_routing_stats(self) -> dict[str, float]:
         return {"sessions": self._worker.num_sessions}

@@ -28,5 +28,11 @@ class EncoderDeployment:
     async def encode(self, chunk: MediaChunk) -> EncodedChunk | ServiceError:
         return await answer(self._worker.encode(chunk))
 
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        return {
+            "waiting_chunks": self._worker.num_pending,
+            "busy": self._replica.busy_ratio(),
+        }
+
     async def exposition(self) -> tuple[str, str, bytes]:
         return self._replica.exposition()

@@ -1,6 +1,7 @@
 """Ray adapter of ingest: one replica owns a session's peer, and drains before it goes."""
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -73,6 +74,11 @@ class IngestDeployment:
 
     async def exposition(self) -> tuple[str, str, bytes]:
         return self._replica.exposition()
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        # codecs and RTP work on the processor, whatever the models run on
+        busy = self._replica.busy_ratio(time.process_time())
+        return {"sessions": self._worker.num_sessions, "busy": busy}
 
     def record_routing_stats(self) -> dict[str, float]:
         return {"sessions": self._worker.num_sessions}

@@ -72,5 +72,12 @@ class LLMDeployment:
     async def exposition(self) -> tuple[str, str, bytes]:
         return self._replica.exposition()
 
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        return {
+            "sessions": self._worker.num_sessions,
+            "pages": self._worker.pages_ratio,
+            "busy": self._replica.busy_ratio(),
+        }
+
     def record_routing_stats(self) -> dict[str, float]:
         return {"sessions": self._worker.num_sessions}

@@ -1,5 +1,6 @@
 """What every replica has in common: its id, its metrics, its logs, its store, its CPU share."""
 
+import time
 from importlib.metadata import version
 
 import torch
@@ -7,6 +8,7 @@ from ray import serve
 
 from service.logs import configure_logs
 from service.metrics import Metrics
+from service.scaling.busy import BusyRatio
 from service.sessions.redis_store import RedisSessionStore, RedisStoreConfig
 from service.settings import Settings
 
@@ -20,6 +22,7 @@ class Replica:
         self.deployment: str = context.deployment
         self.metrics = Metrics()
         self._settings = settings
+        self._busy = BusyRatio()
         configure_logs(settings.log_level, deployment=self.deployment)
         torch.set_num_threads(settings.torch_threads)
         self.metrics.build_info.labels(
@@ -40,6 +43,11 @@ class Replica:
                 max_log_bytes=limits.max_log_bytes,
             ),
         )
+
+    def busy_ratio(self, busy_s: float | None = None) -> float:
+        """Share of the time spent working lately, by the models or by `busy_s` in all so far."""
+        total_s = self.metrics.busy_s if busy_s is None else busy_s
+        return self._busy.read(total_s, time.monotonic())
 
     def exposition(self) -> tuple[str, str, bytes]:
         """(deployment, replica, metrics), as `service.metrics.merge_expositions` takes them."""

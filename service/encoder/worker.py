@@ -91,6 +91,11 @@ class EncoderWorker:
         finally:
             self._forget(request)
 
+    @property
+    def num_pending(self) -> int:
+        """Chunks that wait, those being encoded not counted."""
+        return len(self._pending)
+
     async def aclose(self) -> None:
         """Stop; calls not answered yet fail. What the thread has begun it still ends, unseen."""
         self._is_closed = True
@@ -129,11 +134,14 @@ class EncoderWorker:
         chunks = [request.chunk for request in batch]
         results: list[EncodedChunk | Exception] = [_closed() for _ in batch]
         loop = asyncio.get_running_loop()
+        began_s = loop.time()
         try:
             results = await loop.run_in_executor(
                 self._thread, encode_each_or_fail, self._encoder, chunks
             )
         finally:
+            busy_s = loop.time() - began_s
+            self._metrics.busy_seconds_total.labels(stage="encode").inc(busy_s)
             for request, result in zip(batch, results, strict=True):
                 _settle(request.answer, result)
 

@@ -230,6 +230,7 @@ class _Work:
         if self._metrics is not None and self.stats.steps > num_steps_before:
             self._metrics.engine_steps_total.inc()
             self._metrics.engine_step_seconds.observe(duration_s)
+            self._metrics.busy_seconds_total.labels(stage="llm").inc(duration_s)
         self._deliver(outcomes)
 
     def rest(self) -> None:

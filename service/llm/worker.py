@@ -81,6 +81,12 @@ class LLMWorker:
         """Sessions that the engine holds."""
         return self._held.num_open
 
+    @property
+    def pages_ratio(self) -> float:
+        """Share of the KV pages in use."""
+        stats = self._engine.stats()
+        return 1.0 - stats.pages_free / stats.pages_total
+
     async def append(
         self, session_id: SessionId, record: ChunkRecord, *, steal_from: str | None = None
     ) -> None:

@@ -1,17 +1,45 @@
-"""A streamed answer, sans I/O: bytes in, text and at last the whole answer out."""
+"""Answers, sans I/O: bytes in, text and at last the whole answer out; and when to ask again."""
 
 import json
 
 from clients.sdk.codec import decode
-from clients.sdk.errors import ConnectionFailed, MalformedAnswer, error_from_payload
+from clients.sdk.errors import (
+    ConnectionFailed,
+    MalformedAnswer,
+    OmniSiftError,
+    Overloaded,
+    Unavailable,
+    error_from_payload,
+)
 from clients.sdk.models import Answer
 from clients.sdk.stream import SseEvent, SseParser
 
+# a replica that died is replaced, in most cases, by one that runs already
+ASK_AGAIN_S = 0.5
+
+
+def ask_again_after_s(failure: OmniSiftError) -> float | None:
+    """Seconds after which a question that got no token is asked once more; None: it is not.
+
+    A part that is away comes back by itself. A service at its limit needs less load, and a stream
+    that has not begun needs time: those are for the caller.
+    """
+    if isinstance(failure, ConnectionFailed):
+        return ASK_AGAIN_S
+    if isinstance(failure, Unavailable) and not isinstance(failure, Overloaded):
+        return (failure.retry_after_s or ASK_AGAIN_S) if failure.is_retryable else None
+    return None
+
 
 class AnswerStream:
-    """Reads the event stream of one question."""
+    """Reads the event stream of one question.
+
+    Attributes:
+        has_begun: Something of the answer was given, so that asking again would repeat it.
+    """
 
     def __init__(self) -> None:
+        self.has_begun = False
         self._parser = SseParser()
         self._is_complete = False
 
@@ -23,7 +51,9 @@ class AnswerStream:
             MalformedAnswer: The stream is not of the expected form.
         """
         items = (self._item(event) for event in self._parser.feed(data))
-        return [item for item in items if item is not None]
+        given = [item for item in items if item is not None]
+        self.has_begun = self.has_begun or bool(given)
+        return given
 
     def close(self) -> None:
         """Note the end of the stream.

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from clients.sdk import calls
-from clients.sdk.answers import AnswerStream
+from clients.sdk.answers import AnswerStream, ask_again_after_s
 from clients.sdk.backoff import Backoff
 from clients.sdk.calls import AskOptions, Call, SessionOptions
 from clients.sdk.errors import OmniSiftError, TimedOut
@@ -104,22 +104,44 @@ class AsyncClient:
             await asyncio.sleep(POLL_S)
 
     async def ask(self, session_id: str, question: str, **options: Unpack[AskOptions]) -> Answer:
-        """Ask about the stream so far and wait for the whole answer."""
-        return await self.send(calls.ask(session_id, question, options))
+        """Ask about the stream so far and wait for the whole answer.
+
+        Asked once more where a part of the service was away, so that `turns` may show it twice.
+        """
+        call = calls.ask(session_id, question, options)
+        try:
+            return await self.send(call)
+        except OmniSiftError as exc:
+            wait_s = ask_again_after_s(exc)
+            if wait_s is None:
+                raise
+        await asyncio.sleep(wait_s)
+        return await self.send(call)
 
     async def ask_stream(
         self, session_id: str, question: str, **options: Unpack[AskOptions]
     ) -> AsyncGenerator[str | Answer, None]:
         """Ask, and yield the answer's text as it is generated, then the `Answer`.
 
-        Closing the generator cancels the question.
+        Asked once more where a part of the service was away and no text had come; an answer cut
+        after that raises `Unavailable` with code `answer_interrupted`. Closing the generator
+        cancels the question.
         """
-        answer = AnswerStream()
-        async with self._stream(calls.ask_stream(session_id, question, options)) as response:
-            async for data in response.aiter_bytes():
-                for item in answer.feed(data):
-                    yield item
-        answer.close()
+        call = calls.ask_stream(session_id, question, options)
+        for is_last in (False, True):
+            answer = AnswerStream()
+            try:
+                async with self._stream(call) as response:
+                    async for data in response.aiter_bytes():
+                        for item in answer.feed(data):
+                            yield item
+                answer.close()
+                return
+            except OmniSiftError as exc:
+                wait_s = None if is_last or answer.has_begun else ask_again_after_s(exc)
+                if wait_s is None:
+                    raise
+            await asyncio.sleep(wait_s)
 
     async def events(
         self,

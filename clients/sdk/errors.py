@@ -104,6 +104,13 @@ class ServerFault(ApiError):
     """The service failed in a way it did not foresee."""
 
 
+def is_passing(failure: OmniSiftError) -> bool:
+    """Tell whether the same request may succeed a moment later."""
+    if isinstance(failure, ApiError):
+        return failure.is_retryable
+    return isinstance(failure, ConnectionFailed | TimedOut)
+
+
 _KIND_BY_STATUS: dict[int, type[ApiError]] = {
     401: Unauthorized,
     403: Unauthorized,
@@ -127,6 +134,8 @@ _KIND_BY_CODE: dict[str, type[ApiError]] = {
     "unavailable": Unavailable,
     "store_unavailable": Unavailable,
     "engine_unavailable": Unavailable,
+    "replica_died": Unavailable,
+    "answer_interrupted": Unavailable,
 }
 
 

@@ -2,8 +2,17 @@ import json
 
 import pytest
 
-from clients.sdk.answers import AnswerStream
-from clients.sdk.errors import ConnectionFailed, MalformedAnswer, Unavailable
+from clients.sdk.answers import ASK_AGAIN_S, AnswerStream, ask_again_after_s
+from clients.sdk.errors import (
+    Conflict,
+    ConnectionFailed,
+    MalformedAnswer,
+    OmniSiftError,
+    Overloaded,
+    ServerFault,
+    TimedOut,
+    Unavailable,
+)
 from clients.sdk.models import Answer
 
 ANSWER = {
@@ -70,3 +79,32 @@ def test_error_event_is_raised() -> None:
 def test_data_that_is_not_json_is_refused() -> None:
     with pytest.raises(MalformedAnswer):
         AnswerStream().feed(b"event: token\ndata: {\n\n")
+
+
+@pytest.mark.parametrize(
+    ("failure", "wait_s"),
+    [
+        (ConnectionFailed("broke"), ASK_AGAIN_S),
+        (Unavailable("died", code="replica_died", is_retryable=True), ASK_AGAIN_S),
+        (Unavailable("away", code="unavailable", is_retryable=True, retry_after_s=2.0), 2.0),
+        (Unavailable("never", code="http_503"), None),
+        (Overloaded("full", code="at_capacity", is_retryable=True, retry_after_s=5.0), None),
+        (Conflict("empty", code="no_media_yet", is_retryable=True, retry_after_s=2.0), None),
+        (ServerFault("bug", code="internal_error"), None),
+        (TimedOut("60 s"), None),
+    ],
+    ids=lambda value: str(value),
+)
+def test_question_is_asked_again_where_a_part_was_away(
+    failure: OmniSiftError, wait_s: float | None
+) -> None:
+    assert ask_again_after_s(failure) == wait_s
+
+
+def test_stream_has_begun_with_its_first_text() -> None:
+    stream = AnswerStream()
+
+    stream.feed(b": keep-alive\n\n" + sse("token", {"text": ""}))
+    assert not stream.has_begun
+    stream.feed(sse("token", {"text": "red"}))
+    assert stream.has_begun

@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+import httpx
 import pytest
 
 from clients.sdk import (
@@ -19,6 +20,7 @@ from clients.sdk import (
 from clients.sdk.backoff import Backoff
 from clients.sdk.errors import OmniSiftError
 from tests.clients.fake_service import Feed, RunningService
+from tests.clients.flaky import Flaky, answered, cut, died, in_pieces
 
 QUICK = Backoff(first_s=0.02, max_s=0.1, max_attempts=50)
 
@@ -67,7 +69,7 @@ async def test_question_is_answered_and_remembered(client: AsyncClient, feed: Fe
     assert [chunk.index for chunk in (await client.timeline("s0")).chunks] == [0, 1]
 
 
-async def test_streamed_answer_comes_in_pieces(client: AsyncClient, feed: Feed) -> None:
+async def test_in_piecesanswer_comes_in_pieces(client: AsyncClient, feed: Feed) -> None:
     *text, answer = [item async for item in client.ask_stream("s0", "what is seen ?")]
 
     assert text == ["a", " red", " circle"]
@@ -155,3 +157,40 @@ async def test_closing_the_events_closes_their_connection(
 ) -> None:
     async with asyncio.timeout(5), aclosing(client.events("s0")) as events:
         assert (await anext(events)).type == "session.created"
+
+
+async def test_question_is_asked_once_more_where_a_part_was_away() -> None:
+    service = Flaky([died, answered, died, in_pieces])
+
+    async with AsyncClient("http://h", transport=httpx.MockTransport(service)) as client:
+        whole = await client.ask("s0", "what ?")
+        *text, streamed = [item async for item in client.ask_stream("s0", "what ?")]
+
+    assert whole.answer == "a red circle"
+    assert text == ["a", " red"]
+    assert isinstance(streamed, Answer)
+    assert not service.replies
+
+
+async def test_second_failure_of_a_question_is_raised() -> None:
+    service = Flaky([died] * 4)
+
+    async with AsyncClient("http://h", transport=httpx.MockTransport(service)) as client:
+        with pytest.raises(Unavailable):
+            await client.ask("s0", "what ?")
+        with pytest.raises(Unavailable):
+            [item async for item in client.ask_stream("s0", "what ?")]
+
+    assert not service.replies
+
+
+async def test_answer_cut_after_a_token_is_not_asked_again() -> None:
+    service = Flaky([cut])
+
+    async with AsyncClient("http://h", transport=httpx.MockTransport(service)) as client:
+        stream = client.ask_stream("s0", "what ?")
+        assert await anext(stream) == "a"
+        with pytest.raises(Unavailable) as caught:
+            await anext(stream)
+
+    assert caught.value.code == "answer_interrupted"

@@ -21,6 +21,7 @@ from clients.sdk import (
 from clients.sdk.backoff import Backoff
 from clients.sdk.errors import OmniSiftError
 from tests.clients.fake_service import Feed, RunningService
+from tests.clients.flaky import Flaky, answered, cut, died, in_pieces
 
 QUICK = Backoff(first_s=0.02, max_s=0.1, max_attempts=50)
 
@@ -59,7 +60,7 @@ def test_question_is_answered_and_remembered(client: Client, feed: Feed) -> None
     assert [chunk.index for chunk in client.timeline("s0").chunks] == [0, 1]
 
 
-def test_streamed_answer_comes_in_pieces(client: Client, feed: Feed) -> None:
+def test_in_piecesanswer_comes_in_pieces(client: Client, feed: Feed) -> None:
     *text, answer = client.ask_stream("s0", "what is seen ?")
 
     assert text == ["a", " red", " circle"]
@@ -233,3 +234,40 @@ def test_events_survive_a_restart_of_the_service(
 def test_events_of_an_unknown_session_are_an_error_at_once(client: Client) -> None:
     with pytest.raises(NotFound):
         next(client.events("other"))
+
+
+def test_question_is_asked_once_more_where_a_part_was_away() -> None:
+    service = Flaky([died, answered, died, in_pieces])
+
+    with Client("http://h", transport=httpx.MockTransport(service)) as client:
+        whole = client.ask("s0", "what ?")
+        *text, streamed = list(client.ask_stream("s0", "what ?"))
+
+    assert whole.answer == "a red circle"
+    assert text == ["a", " red"]
+    assert isinstance(streamed, Answer)
+    assert not service.replies
+
+
+def test_second_failure_of_a_question_is_raised() -> None:
+    service = Flaky([died] * 4)
+
+    with Client("http://h", transport=httpx.MockTransport(service)) as client:
+        with pytest.raises(Unavailable):
+            client.ask("s0", "what ?")
+        with pytest.raises(Unavailable):
+            list(client.ask_stream("s0", "what ?"))
+
+    assert not service.replies
+
+
+def test_answer_cut_after_a_token_is_not_asked_again() -> None:
+    service = Flaky([cut])
+
+    with Client("http://h", transport=httpx.MockTransport(service)) as client:
+        stream = client.ask_stream("s0", "what ?")
+        assert next(stream) == "a"
+        with pytest.raises(Unavailable) as caught:
+            next(stream)
+
+    assert caught.value.code == "answer_interrupted"

@@ -84,6 +84,7 @@ def _deploy(cls: type[Any], part: Replicas, settings: Settings, **options: Any) 
         cls,
         name=name,
         **replicas,
+        health_check_period_s=settings.health_check_s,
         ray_actor_options={"num_cpus": part.num_cpus, "num_gpus": part.num_gpus},
         logging_config=LOGGING,
         **options,

@@ -24,7 +24,8 @@ ServiceError                 code                  HTTP  retryable
 └── Unavailable              unavailable            503  yes
     ├── StoreUnavailable     store_unavailable      503  yes
     ├── EngineUnavailable    engine_unavailable     503  yes
-    └── ReplicaDied          replica_died           503  yes
+    ├── ReplicaDied          replica_died           503  yes
+    └── AnswerInterrupted    answer_interrupted     503  yes
 
 Each class takes data and builds its message, so that every raise site says the same thing. All
 survive pickling, since they cross process borders.
@@ -321,3 +322,15 @@ class ReplicaDied(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("a replica died; its sessions move to another", retry_after_s=1.0)
+
+
+class AnswerInterrupted(Unavailable):
+    """The replica that gave an answer is gone after its first token; what was said stays said."""
+
+    code = "answer_interrupted"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the replica that was answering died before the answer's end; ask again",
+            retry_after_s=1.0,
+        )

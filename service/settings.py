@@ -219,6 +219,8 @@ class Settings(BaseSettings):
         "live", description="compression profile of sessions that name none"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="of logs")
+    health_check_s: float = Field(1.0, gt=0, description="how often replicas are checked")
+    spares: int = Field(1, ge=0, description="processes per node, ready to become replicas")
 
     api: ApiSettings = ApiSettings()
     ingest: IngestSettings = IngestSettings()
@@ -249,6 +251,7 @@ def export_ray_environment() -> None:
         "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(64 << 20),
         # live load changes within seconds; by default replicas report it every ten
         "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "2",
+        "RAY_preload_python_modules": "service.deployments.preload",
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)

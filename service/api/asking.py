@@ -8,9 +8,10 @@ from service.access.caller import Caller
 from service.api import schemas
 from service.api.authority import check_visible
 from service.api.backend import Backend
-from service.errors import BadRequest, SessionEnded
+from service.errors import AnswerInterrupted, BadRequest, SessionEnded
 from service.llm.engine import Finished, Message, Question, Sampling, TokenDelta
 from service.sessions.record import Session, SessionId, SessionStatus
+from service.stages import LLMStage
 
 Items = AsyncGenerator[TokenDelta | Finished, None]
 
@@ -117,8 +118,18 @@ async def _chain(first: TokenDelta | Finished, rest: Items) -> Items:
             yield item
 
 
-async def finished(items: Items) -> Finished:
-    """Wait for the end of an answer; cancelling the wait cancels the answer."""
+async def whole(llm: LLMStage, session_id: SessionId, question: Question) -> Finished:
+    """The whole answer; cancelling the wait cancels it.
+
+    One that was interrupted is asked for once more, since the caller has seen nothing of it.
+    """
+    try:
+        return await _finished(llm.ask(session_id, question))
+    except AnswerInterrupted:
+        return await _finished(llm.ask(session_id, question))
+
+
+async def _finished(items: Items) -> Finished:
     async with aclosing(items):
         async for item in items:
             if isinstance(item, Finished):

@@ -34,13 +34,13 @@ def chat_routes(backend: Backend, clock: Clock) -> APIRouter:
         """Chat about a live session, named by the extra field `session_id`."""
         record = await asking.open_session(backend, body.session_id, caller)
         question = asking.chat_question(asking.new_question_id("chatcmpl"), body)
-        items = await asking.started(backend.llm.ask(record.id, question))
         reply = _Reply(question.id, int(clock()), backend.model, record)
         if body.stream:
+            items = await asking.started(backend.llm.ask(record.id, question))
             with_usage = body.stream_options is not None and body.stream_options.include_usage
             events = _chunks(items, reply, request.url.path, with_usage=with_usage)
             return StreamingResponse(events, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
-        return JSONResponse(reply.completion(await asking.finished(items)))
+        return JSONResponse(reply.completion(await asking.whole(backend.llm, record.id, question)))
 
     @router.get("/v1/models", openapi_extra=needs())
     async def models() -> dict[str, Any]:

@@ -35,11 +35,12 @@ def question_routes(backend: Backend) -> APIRouter:
         """
         record = await asking.open_session(backend, session_id, caller)
         question = asking.query_question(asking.new_question_id("ans"), body)
-        items = await asking.started(backend.llm.ask(record.id, question))
         if body.stream:
+            items = await asking.started(backend.llm.ask(record.id, question))
             events = _events(items, question.id, record, body.question, request.url.path)
             return StreamingResponse(events, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
-        answer = views.answer(question.id, record, body.question, await asking.finished(items))
+        finished = await asking.whole(backend.llm, record.id, question)
+        answer = views.answer(question.id, record, body.question, finished)
         return JSONResponse(views.wire(answer))
 
     return router

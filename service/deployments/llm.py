@@ -69,6 +69,10 @@ class LLMDeployment:
         del steal_from  # it has served its purpose: the router read it
         await self._worker.close(session_id)
 
+    def check_health(self) -> None:
+        """Ray replaces a replica for which this keeps failing."""
+        self._worker.check_health()
+
     async def exposition(self) -> tuple[str, str, bytes]:
         return self._replica.exposition()
 

@@ -7,6 +7,7 @@ lands elsewhere, and that replica takes the lease over: the owner could not be r
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from ray.exceptions import RayActorError
@@ -14,7 +15,14 @@ from ray.serve.exceptions import BackPressureError
 from ray.serve.handle import DeploymentHandle
 
 from service.deployments.answers import unpack
-from service.errors import AtCapacity, NotOwner, ReplicaDied, ServiceError, StoreUnavailable
+from service.errors import (
+    AnswerInterrupted,
+    AtCapacity,
+    NotOwner,
+    ReplicaDied,
+    ServiceError,
+    StoreUnavailable,
+)
 from service.ingest.whip import WhipAnswer
 from service.llm.engine import Finished, Question, TokenDelta
 from service.media.chunk import EncodedChunk, MediaChunk
@@ -48,7 +56,12 @@ class OwnedStage:
     async def stream(
         self, method: str, session_id: SessionId, *args: Any
     ) -> AsyncGenerator[Any, None]:
-        """Iterate over a streaming method of the owner; retried only before its first item."""
+        """Iterate over a streaming method of the owner; retried only before its first item.
+
+        After a death it is retried once: it may be the call that kills, and it may kill no more
+        than two.
+        """
+        num_deaths = 0
         for attempt in range(MAX_ATTEMPTS):
             handle = self._handle.options(session_id=session_id, stream=True)
             owner = await self._owner(session_id)
@@ -60,7 +73,9 @@ class OwnedStage:
                     has_begun = True
                 return
             except Exception as error:
-                await _retry_or_raise(error, MAX_ATTEMPTS if has_begun else attempt)
+                num_deaths += isinstance(_service_error(error), ReplicaDied)
+                is_last = has_begun or num_deaths > 1
+                await _retry_or_raise(error, MAX_ATTEMPTS if is_last else attempt)
             finally:
                 items.cancel()
 
@@ -137,11 +152,20 @@ class RemoteLLM:
         del steal_from  # read from the record, by every call
         await self._owned.call("append", session_id, record)
 
-    def ask(
+    async def ask(
         self, session_id: SessionId, question: Question, *, steal_from: str | None = None
     ) -> AsyncGenerator[TokenDelta | Finished, None]:
         del steal_from  # read from the record, by every call
-        return self._owned.stream("ask", session_id, question)
+        has_begun = False
+        async with aclosing(self._owned.stream("ask", session_id, question)) as items:
+            try:
+                async for item in items:
+                    has_begun = True
+                    yield item
+            except ReplicaDied as error:
+                if has_begun:
+                    raise AnswerInterrupted from error
+                raise
 
     async def close(self, session_id: SessionId) -> None:
         await self._owned.call("close", session_id)

@@ -6,6 +6,7 @@ from importlib.metadata import version
 import torch
 from ray import serve
 
+from service.deployments.spares import keep_spares
 from service.logs import configure_logs
 from service.metrics import Metrics
 from service.scaling.busy import BusyRatio
@@ -28,6 +29,7 @@ class Replica:
         self.metrics.build_info.labels(
             version=version("omnisift-live"), model=settings.model_name, profile=settings.profile
         ).set(1)
+        keep_spares(settings.spares)
 
     def connect_store(self) -> RedisSessionStore:
         """The session store, by the settings."""

@@ -166,3 +166,7 @@ class LLMEngine(Protocol):
     def stats(self) -> EngineStats:
         """What is held and was done: no older than what the caller last waited for."""
         ...
+
+    def check_health(self) -> None:
+        """Raise `EngineUnavailable` if it can serve no more."""
+        ...

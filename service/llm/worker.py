@@ -87,6 +87,10 @@ class LLMWorker:
         stats = self._engine.stats()
         return 1.0 - stats.pages_free / stats.pages_total
 
+    def check_health(self) -> None:
+        """Raise `EngineUnavailable` if the engine can serve no more."""
+        self._engine.check_health()
+
     async def append(
         self, session_id: SessionId, record: ChunkRecord, *, steal_from: str | None = None
     ) -> None:

@@ -1,60 +1,146 @@
-"""A replica dies in the middle of a stream: the session goes on elsewhere, nothing is lost."""
+"""A process dies in the middle of a stream: the session goes on elsewhere, nothing is lost."""
 
 import asyncio
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
-import ray
 
-from clients.sdk import AsyncClient
-from clients.sdk.events import ChunkEvent
+from clients.sdk import AsyncClient, errors
+from clients.sdk.events import ChunkEvent, DroppedEvent, Event
 from clients.sdk.media.synthetic import open_synthetic
+from clients.sdk.models import TimelineChunk
 from clients.sdk.publish import publish
-from service.app import APP_NAME
 from service.sessions.record import SessionId, Stage
 from service.sessions.redis_store import RedisSessionStore
 from tests.eventually import eventually
+from tests.integration.replicas import kill
 
 pytestmark = [pytest.mark.ray, pytest.mark.redis, pytest.mark.webrtc]
+HOLDERS = (Stage.COMPRESSOR, Stage.LLM)
 
 
-@pytest.mark.parametrize("stage", [Stage.LLM, Stage.COMPRESSOR])
-async def test_session_survives_the_death_of_its_owner(
-    client: AsyncClient, redis_of_service: str, stage: Stage
-) -> None:
-    session = await client.create_session()
+@pytest.fixture
+async def store(redis_of_service: str) -> AsyncIterator[RedisSessionStore]:
     store = RedisSessionStore.connect(redis_of_service)
-
-    async def has_chunks(number: int) -> bool:
-        return (await client.get_session(session.id)).chunks >= number
-
-    async with asyncio.TaskGroup() as group:
-        publishing = group.create_task(stream(client, session.id))
-        await eventually(lambda: has_chunks(2))
-        before = (await store.get(SessionId(session.id))).owners[stage]
-        kill(stage, before)
-        answer = await client.ask(session.id, "still there?", max_tokens=4)
-        await eventually(lambda: has_chunks(5))
-        after = (await store.get(SessionId(session.id))).owners[stage]
-        publishing.cancel()
-    await client.end_session(session.id)
+    yield store
     await store.aclose()
 
-    assert after != before
+
+@pytest.fixture
+async def session_id(client: AsyncClient) -> AsyncIterator[str]:
+    session = await client.create_session()
+    yield session.id
+    await client.end_session(session.id)
+
+
+async def test_stream_goes_on_when_those_who_hold_its_session_die(
+    client: AsyncClient, store: RedisSessionStore, session_id: str
+) -> None:
+    async with live(client, session_id):
+        before = (await store.get(SessionId(session_id))).owners
+        kill("LLM", before[Stage.LLM])
+        kill("Compressor", before[Stage.COMPRESSOR])
+        answer = await client.ask(session_id, "still there?", max_tokens=4)
+        await has_chunks(client, session_id, 3)
+        after = (await store.get(SessionId(session_id))).owners
+        kill("Encoder")
+        await has_chunks(client, session_id, 5)
+
+    assert not {after[stage] for stage in HOLDERS} & {before[stage] for stage in HOLDERS}
     assert answer.context_start_s == 0.0  # rebuilt from the log, from its first chunk on
-    async with aclosing(client.events(session.id)) as feed:
-        events = [event async for event in feed]
-    indices = [event.index for event in events if isinstance(event, ChunkEvent)]
-    assert indices == list(range(len(indices)))
-    assert not [event for event in events if event.type == "dropped"]
+    told = await events(client, session_id)
+    assert indices(told) == list(range(len(indices(told))))
+    # on a busy machine an encoder may take longer to start than the backlog's video has room for
+    assert {event.reason for event in told if isinstance(event, DroppedEvent)} <= {"backlog_video"}
 
 
-def kill(stage: Stage, replica: str) -> None:
-    deployment = {Stage.LLM: "LLM", Stage.COMPRESSOR: "Compressor"}[stage]
-    actor = ray.get_actor(f"SERVE_REPLICA::{APP_NAME}#{deployment}#{replica}", namespace="serve")
-    ray.kill(actor, no_restart=True)  # at once, as SIGKILL: no clean-up runs
+async def test_publisher_of_a_dead_ingest_replica_may_come_back_at_once(
+    client: AsyncClient, session_id: str
+) -> None:
+    async with live(client, session_id):
+        before = await client.get_session(session_id)
+        kill("Ingest")
+        async with live(client, session_id, num_chunks=before.chunks + 1):
+            pass
+    after = await client.get_session(session_id)
+
+    assert after.started_at_s == before.started_at_s
+    # the log, not the feed: what was logged as the replica died may not have been told
+    assert_covered((await client.timeline(session_id)).chunks)
 
 
-async def stream(client: AsyncClient, session_id: str) -> None:
-    with open_synthetic() as source:
-        await publish(client, session_id, source)
+async def test_watcher_and_questions_survive_the_death_of_the_http_side(
+    client: AsyncClient, session_id: str
+) -> None:
+    seen: list[Event] = []
+
+    async def watch() -> None:
+        async with aclosing(client.events(session_id)) as feed:
+            async for event in feed:
+                seen.append(event)
+
+    async def is_answered() -> bool:
+        try:
+            return bool(await client.ask(session_id, "still there?", max_tokens=4))
+        except errors.OmniSiftError:
+            return False
+
+    async with live(client, session_id), asyncio.TaskGroup() as group:
+        watching = group.create_task(watch())
+        await eventually(lambda: len(indices(seen)) >= 1)
+        kill("Api")
+        await eventually(is_answered)
+        num_before = len(indices(seen))
+        await eventually(lambda: len(indices(seen)) > num_before)
+        watching.cancel()
+
+    assert indices(seen) == list(range(len(indices(seen))))
+
+
+@asynccontextmanager
+async def live(client: AsyncClient, session_id: str, *, num_chunks: int = 2) -> AsyncIterator[None]:
+    """Publish into the session; begins when so many chunks are in context."""
+
+    async def stream() -> None:
+        with open_synthetic() as source:
+            await publish(client, session_id, source)
+
+    async with asyncio.TaskGroup() as group:
+        publishing = group.create_task(stream())
+        await has_chunks(client, session_id, num_chunks)
+        yield
+        publishing.cancel()
+
+
+async def has_chunks(client: AsyncClient, session_id: str, number: int) -> None:
+    async def has() -> bool:
+        try:
+            return (await client.get_session(session_id)).chunks >= number
+        except errors.OmniSiftError:
+            return False
+
+    await eventually(has)
+
+
+async def events(client: AsyncClient, session_id: str) -> list[Event]:
+    """All that was told of the session, which this ends."""
+    await client.end_session(session_id)
+    async with aclosing(client.events(session_id)) as feed:
+        return [event async for event in feed]
+
+
+def indices(told: Sequence[Event]) -> list[int]:
+    return [event.index for event in told if isinstance(event, ChunkEvent)]
+
+
+def assert_covered(chunks: Sequence[TimelineChunk]) -> None:
+    """Stream time is in the log, or in a gap of both modalities before the next chunk."""
+    end_s, num_holes = 0.0, 0
+    for chunk in chunks:
+        if chunk.start_s > end_s:
+            missing = {gap.modality for gap in chunk.gaps if gap.start_s <= end_s}
+            assert missing == {"video", "audio"}, chunk
+            num_holes += 1
+        end_s = chunk.end_s
+    assert num_holes == 1

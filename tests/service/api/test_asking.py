@@ -4,9 +4,12 @@ import pytest
 
 from service.api import asking
 from service.api.schemas import ChatCompletionRequest, ChatMessage, Query
-from service.errors import BadRequest, NoMediaYet
-from service.llm.engine import Finished, Message, TokenDelta
+from service.errors import AnswerInterrupted, BadRequest, NoMediaYet
+from service.llm.engine import Finished, Message, Question, TokenDelta
+from service.sessions.record import SessionId
+from tests.fakes import FakeLLM
 
+QUESTION = Question("q", (Message("user", "what?"),))
 END = Finished("hi", "stop", 10, 2, 0.0, 4.0, 0.1, 0.2)
 
 
@@ -93,5 +96,32 @@ async def test_started_raises_what_the_first_item_raises() -> None:
         await asking.started(failing())
 
 
-async def test_finished_is_the_last_item() -> None:
-    assert await asking.finished(items(TokenDelta("hi", 5), END)) == END
+class Interrupted(FakeLLM):
+    """An LLM whose answers break off so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times_left = times
+
+    async def ask(
+        self, session_id: SessionId, question: Question, *, steal_from: str | None = None
+    ) -> asking.Items:
+        yield TokenDelta("hi", 5)
+        if self.times_left:
+            self.times_left -= 1
+            raise AnswerInterrupted
+        yield END
+
+
+async def test_whole_is_the_end_of_an_answer_even_if_it_was_interrupted_once() -> None:
+    for times in (0, 1):
+        assert await asking.whole(Interrupted(times), SessionId("s"), QUESTION) == END
+
+
+async def test_whole_asks_no_third_time() -> None:
+    llm = Interrupted(3)
+
+    with pytest.raises(AnswerInterrupted):
+        await asking.whole(llm, SessionId("s"), QUESTION)
+
+    assert llm.times_left == 1

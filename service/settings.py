@@ -53,6 +53,9 @@ class ApiSettings(Replicas):
     max_sdp_bytes: int = Field(64 << 10, ge=1024, description="largest SDP offer or fragment")
     keep_alive_s: float = Field(15.0, gt=0, description="SSE comment when nothing happens")
     max_event_streams: int = Field(256, ge=1, description="event watchers per replica")
+    max_stream_bytes: int = Field(
+        4 << 20, ge=64 << 10, description="bytes after which an event watcher must reconnect"
+    )
     cors_origins: list[str] = Field([], description="origins of pages served elsewhere")
     ice_servers: list[str] = Field([], description="STUN and TURN URLs told to publishers")
 
@@ -65,6 +68,9 @@ class IngestSettings(Replicas):
     max_pending_chunks: int = Field(4, ge=1, description="chunks queued per session, then dropped")
     no_media_s: float = Field(30.0, gt=0, description="a publisher without media ends its session")
     idle_s: float = Field(300.0, gt=0, description="a session without publisher ends after this")
+    max_session_s: float = Field(
+        86_400.0, gt=0, description="a session ends this long after it was created"
+    )
     max_pixels: int = Field(224 * 224, ge=28 * 28, description="pixel budget of a video frame")
     ice_servers: list[str] = Field([], description="STUN and TURN URLs the server itself uses")
     drain_s: float = Field(20.0, ge=0, description="how long a stopping replica serves its peers")
@@ -172,6 +178,12 @@ class AuthSettings(Part):
         None, min_length=32, description="signs session tokens; unset: a new one at every start"
     )
     max_token_ttl_s: float = Field(86_400.0, ge=1, description="longest life of a session token")
+    max_sessions: int = Field(16, ge=1, description="open sessions of a key; more get 429")
+    questions_per_minute: int = Field(120, ge=1, description="of a key; more get 429")
+    max_questions: int = Field(8, ge=1, description="of a key at the same time; more get 429")
+    max_event_streams: int = Field(
+        32, ge=1, description="event watchers of a key per replica; more get 429"
+    )
 
     def keyring(self) -> Keyring:
         """All API keys.

@@ -9,6 +9,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
+from service.access.limits import KeyLimits
 from service.api.backend import ModelInfo
 from service.clock import steady_clock
 from service.compression.worker import CompressorWorker
@@ -21,6 +22,7 @@ from service.llm.paged_engine import PagedEngine
 from service.llm.worker import LLMWorker
 from service.metrics import Metrics, merge_expositions
 from service.pipeline import Stages
+from service.sessions.quotas import Quotas, RedisQuotas
 from service.sessions.redis_store import RedisSessionStore
 from service.stages import LLMStage
 from tests.eventually import eventually
@@ -37,6 +39,7 @@ class LocalBackend:
     store: RedisSessionStore
     ingest: IngestWorker
     llm: LLMStage
+    quotas: Quotas
     metrics: Metrics
     model: ModelInfo = MODEL
 
@@ -75,11 +78,15 @@ async def local_backend(
         )
         ingest = IngestWorker(around, ingest_config or IngestConfig())
         stack.push_async_callback(ingest.aclose)
-        yield LocalBackend(store, ingest, llm, metrics)
+        quotas = RedisQuotas.connect(redis_url, KeyLimits(), session_s=3600.0)
+        stack.push_async_callback(quotas.aclose)
+        yield LocalBackend(store, ingest, llm, quotas, metrics)
 
 
 @asynccontextmanager
-async def fake_backend(redis_url: str) -> AsyncIterator[LocalBackend]:
+async def fake_backend(
+    redis_url: str, limits: KeyLimits | None = None
+) -> AsyncIterator[LocalBackend]:
     """Real Redis and ingest over stages that answer at once: made in no time, without a model."""
     metrics, llm = Metrics(), FakeLLM()
     async with AsyncExitStack() as stack:
@@ -89,7 +96,9 @@ async def fake_backend(redis_url: str) -> AsyncIterator[LocalBackend]:
         around = Surroundings(REPLICA, stages, store, metrics, steady_clock())
         ingest = IngestWorker(around, IngestConfig())
         stack.push_async_callback(ingest.aclose)
-        yield LocalBackend(store, ingest, llm, metrics)
+        quotas = RedisQuotas.connect(redis_url, limits or KeyLimits(), session_s=3600.0)
+        stack.push_async_callback(quotas.aclose)
+        yield LocalBackend(store, ingest, llm, quotas, metrics)
 
 
 @asynccontextmanager

@@ -25,7 +25,7 @@ from service.api.limits import BodyLimit
 from service.api.questions import question_routes
 from service.api.sessions import history_routes, session_routes
 from service.api.tokens import token_routes
-from service.api.watchers import Watchers
+from service.api.watchers import Watchers, WatchersConfig
 from service.api.whip import endpoint_routes, resource_routes
 from service.clock import steady_clock
 
@@ -53,8 +53,7 @@ class ApiConfig:
     default_profile: str = "live"
     max_json_bytes: int = 1 << 20
     max_sdp_bytes: int = 64 << 10
-    keep_alive_s: float = 15.0
-    max_event_streams: int = 256
+    watchers: WatchersConfig = field(default_factory=WatchersConfig)
     cors_origins: Sequence[str] = ()
     ice_servers: Sequence[str] = ()
     keyring: Keyring = field(default_factory=Keyring)
@@ -71,9 +70,7 @@ def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
         dependencies=[Depends(authorisation(backend.store))],
     )
     add_error_handlers(app)
-    watchers = Watchers(
-        backend.store, keep_alive_s=config.keep_alive_s, max_streams=config.max_event_streams
-    )
+    watchers = Watchers(backend.store, config.watchers)
     clock = steady_clock()
     credentials = Credentials(config.keyring, Signer(config.token_secret))
     app.include_router(session_routes(backend, clock, default_profile=config.default_profile))

@@ -1,8 +1,8 @@
 """Questions on their way to the engine: ids, conversations, the first item before the response."""
 
 import secrets
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 
 from service.access.caller import Caller
 from service.api import schemas
@@ -11,7 +11,6 @@ from service.api.backend import Backend
 from service.errors import AnswerInterrupted, BadRequest, SessionEnded
 from service.llm.engine import Finished, Message, Question, Sampling, TokenDelta
 from service.sessions.record import Session, SessionId, SessionStatus
-from service.stages import LLMStage
 
 Items = AsyncGenerator[TokenDelta | Finished, None]
 
@@ -103,12 +102,50 @@ async def open_session(backend: Backend, session_id: str, caller: Caller) -> Ses
     return record
 
 
-async def started(
-    items: Items,
-) -> Items:
-    """The same items, once the first has come: an error before it can still set the HTTP status."""
+async def streamed(backend: Backend, caller: Caller, record: Session, question: Question) -> Items:
+    """Ask; the answer's items, once there is a first: an error before it can set the HTTP status.
+
+    Closing them cancels the question.
+
+    Raises:
+        RateLimited: The caller's key has asked too much.
+        ServiceError: What the engine refuses it for.
+    """
+    items = _counted(backend, caller, record.id, question)
     first = await anext(items)
     return _chain(first, items)
+
+
+async def whole(backend: Backend, caller: Caller, record: Session, question: Question) -> Finished:
+    """Ask; the whole answer. Cancelling the wait cancels it; raises as `streamed` does.
+
+    One that was interrupted is asked for once more, since the caller has seen nothing of it.
+    """
+    async with _admitted(backend, caller, question.id):
+        try:
+            return await _finished(backend.llm.ask(record.id, question))
+        except AnswerInterrupted:
+            return await _finished(backend.llm.ask(record.id, question))
+
+
+@asynccontextmanager
+async def _admitted(backend: Backend, caller: Caller, question_id: str) -> AsyncIterator[None]:
+    await backend.quotas.begin_question(caller.key_id, question_id)
+    try:
+        yield
+    finally:
+        await backend.quotas.end_question(caller.key_id, question_id)
+
+
+async def _counted(
+    backend: Backend, caller: Caller, session_id: SessionId, question: Question
+) -> Items:
+    async with (
+        _admitted(backend, caller, question.id),
+        aclosing(backend.llm.ask(session_id, question)) as items,
+    ):
+        async for item in items:
+            yield item
 
 
 async def _chain(first: TokenDelta | Finished, rest: Items) -> Items:
@@ -116,17 +153,6 @@ async def _chain(first: TokenDelta | Finished, rest: Items) -> Items:
         yield first
         async for item in rest:
             yield item
-
-
-async def whole(llm: LLMStage, session_id: SessionId, question: Question) -> Finished:
-    """The whole answer; cancelling the wait cancels it.
-
-    One that was interrupted is asked for once more, since the caller has seen nothing of it.
-    """
-    try:
-        return await _finished(llm.ask(session_id, question))
-    except AnswerInterrupted:
-        return await _finished(llm.ask(session_id, question))
 
 
 async def _finished(items: Items) -> Finished:

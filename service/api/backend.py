@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from service.ingest.whip import WhipAnswer
+from service.sessions.quotas import Quotas
 from service.sessions.record import SessionId
 from service.sessions.store import SessionStore
 from service.stages import LLMStage
@@ -57,6 +58,9 @@ class Backend(Protocol):
 
     @property
     def llm(self) -> LLMStage: ...
+
+    @property
+    def quotas(self) -> Quotas: ...
 
     @property
     def model(self) -> ModelInfo: ...

@@ -36,11 +36,11 @@ def chat_routes(backend: Backend, clock: Clock) -> APIRouter:
         question = asking.chat_question(asking.new_question_id("chatcmpl"), body)
         reply = _Reply(question.id, int(clock()), backend.model, record)
         if body.stream:
-            items = await asking.started(backend.llm.ask(record.id, question))
+            items = await asking.streamed(backend, caller, record, question)
             with_usage = body.stream_options is not None and body.stream_options.include_usage
             events = _chunks(items, reply, request.url.path, with_usage=with_usage)
             return StreamingResponse(events, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
-        return JSONResponse(reply.completion(await asking.whole(backend.llm, record.id, question)))
+        return JSONResponse(reply.completion(await asking.whole(backend, caller, record, question)))
 
     @router.get("/v1/models", openapi_extra=needs())
     async def models() -> dict[str, Any]:

@@ -36,10 +36,10 @@ def question_routes(backend: Backend) -> APIRouter:
         record = await asking.open_session(backend, session_id, caller)
         question = asking.query_question(asking.new_question_id("ans"), body)
         if body.stream:
-            items = await asking.started(backend.llm.ask(record.id, question))
+            items = await asking.streamed(backend, caller, record, question)
             events = _events(items, question.id, record, body.question, request.url.path)
             return StreamingResponse(events, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
-        finished = await asking.whole(backend.llm, record.id, question)
+        finished = await asking.whole(backend, caller, record, question)
         answer = views.answer(question.id, record, body.question, finished)
         return JSONResponse(views.wire(answer))
 

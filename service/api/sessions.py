@@ -38,6 +38,7 @@ async def create_session(
 
     Raises:
         Forbidden: The caller holds a token, which is for one session that exists.
+        RateLimited: The key has as many open sessions as it may.
     """
     if caller.session_id is not None:
         raise Forbidden("a session's token cannot create sessions; use the API key")
@@ -48,7 +49,9 @@ async def create_session(
         instructions=request.instructions,
         metadata=request.metadata,
     )
-    record = await backend.store.create(new_session_id(), config, now_s, key_id=caller.key_id)
+    session_id = new_session_id()
+    await backend.quotas.open_session(caller.key_id, session_id)
+    record = await backend.store.create(session_id, config, now_s, key_id=caller.key_id)
     await backend.store.publish(Event("session.created", record.id, now_s, {}))
     return views.session(record)
 
@@ -118,6 +121,7 @@ def history_routes(backend: Backend, watchers: Watchers) -> APIRouter:
     @router.get("/{session_id}/events", response_class=StreamingResponse, openapi_extra=READERS)
     async def events(
         session_id: str,
+        caller: CallerOf,
         replay: bool = True,
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> StreamingResponse:
@@ -126,7 +130,9 @@ def history_routes(backend: Backend, watchers: Watchers) -> APIRouter:
         after = last_event_id
         if after is None and not replay:
             after = await watchers.latest(SessionId(session_id))
-        stream: AsyncIterator[bytes] = watchers.watch(SessionId(session_id), after=after)
+        stream: AsyncIterator[bytes] = watchers.watch(
+            SessionId(session_id), after=after, key_id=caller.key_id
+        )
         return StreamingResponse(stream, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
 
     return router

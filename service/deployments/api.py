@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 
 from service.api.app import ApiConfig, create_app
 from service.api.backend import ModelInfo
+from service.api.watchers import WatchersConfig
 from service.deployments.hangup import DisconnectOnCancel
 from service.deployments.remote import RemoteIngest, RemoteLLM, expositions
 from service.deployments.replica import Replica
@@ -25,6 +26,7 @@ class RemoteBackend:
         self._replica = replica
         self._handles = handles
         self.store = replica.connect_store()
+        self.quotas = replica.connect_quotas()
         self.llm = RemoteLLM(handles["LLM"], self.store)
         self.ingest = RemoteIngest(handles["Ingest"], self.store)
         self.model = ModelInfo(settings.model_name, created_at_s=0)
@@ -58,8 +60,12 @@ class ApiDeployment:
             default_profile=self._settings.profile,
             max_json_bytes=limits.max_json_bytes,
             max_sdp_bytes=limits.max_sdp_bytes,
-            keep_alive_s=limits.keep_alive_s,
-            max_event_streams=limits.max_event_streams,
+            watchers=WatchersConfig(
+                keep_alive_s=limits.keep_alive_s,
+                max_streams=limits.max_event_streams,
+                max_key_streams=auth.max_event_streams,
+                max_stream_bytes=limits.max_stream_bytes,
+            ),
             cors_origins=limits.cors_origins,
             ice_servers=limits.ice_servers,
             keyring=auth.keyring(),

@@ -95,7 +95,11 @@ def _config(settings: IngestSettings) -> IngestConfig:
     return IngestConfig(
         max_sessions=settings.max_sessions,
         udp_ports=settings.udp_ports,
-        liveness=LivenessConfig(no_media_s=settings.no_media_s, idle_s=settings.idle_s),
+        liveness=LivenessConfig(
+            no_media_s=settings.no_media_s,
+            idle_s=settings.idle_s,
+            max_session_s=settings.max_session_s,
+        ),
         chunker=ChunkerConfig(max_pixels=settings.max_pixels),
         pipeline=PipelineConfig(max_pending_chunks=settings.max_pending_chunks),
         peer=PeerConfig(ice_servers=tuple(settings.ice_servers)),

@@ -6,10 +6,12 @@ from importlib.metadata import version
 import torch
 from ray import serve
 
+from service.access.limits import KeyLimits
 from service.deployments.spares import keep_spares
 from service.logs import configure_logs
 from service.metrics import Metrics
 from service.scaling.busy import BusyRatio
+from service.sessions.quotas import RedisQuotas
 from service.sessions.redis_store import RedisSessionStore, RedisStoreConfig
 from service.settings import Settings
 
@@ -50,6 +52,17 @@ class Replica:
         """Share of the time spent working lately, by the models or by `busy_s` in all so far."""
         total_s = self.metrics.busy_s if busy_s is None else busy_s
         return self._busy.read(total_s, time.monotonic())
+
+    def connect_quotas(self) -> RedisQuotas:
+        """What API keys use of their limits, likewise."""
+        settings = self._settings
+        assert settings.redis_url is not None, "service.app sets it before it deploys"
+        auth = settings.auth
+        return RedisQuotas.connect(
+            settings.redis_url.get_secret_value(),
+            KeyLimits(auth.max_sessions, auth.questions_per_minute, auth.max_questions),
+            session_s=settings.ingest.max_session_s,
+        )
 
     def exposition(self) -> tuple[str, str, bytes]:
         """(deployment, replica, metrics), as `service.metrics.merge_expositions` takes them."""

@@ -15,12 +15,14 @@ class LivenessConfig:
         silent_s: A publisher that sends nothing for this long makes the session idle.
         takeover_s: A publisher that sends nothing for this long may be replaced by another: its
             connection may be dead, which takes half a minute to be noticed.
+        max_session_s: A session ends this long after it was created, whoever publishes.
     """
 
     no_media_s: float = 30.0
     idle_s: float = 300.0
     silent_s: float = 10.0
     takeover_s: float = 5.0
+    max_session_s: float = 86_400.0
 
 
 class Liveness:
@@ -28,12 +30,19 @@ class Liveness:
 
     Args:
         has_had_media: It was live before this began to follow it.
+        created_at_s: When the session was created; None for now.
     """
 
     def __init__(
-        self, config: LivenessConfig, now_s: float, *, has_had_media: bool = False
+        self,
+        config: LivenessConfig,
+        now_s: float,
+        *,
+        has_had_media: bool = False,
+        created_at_s: float | None = None,
     ) -> None:
         self._config = config
+        self._created_at_s = now_s if created_at_s is None else created_at_s
         self._has_publisher = False
         self._has_had_media = has_had_media
         self._offered_s = now_s
@@ -67,6 +76,8 @@ class Liveness:
 
     def end_reason(self, now_s: float) -> str | None:
         """Why the session must end now; None while it may go on."""
+        if now_s - self._created_at_s >= self._config.max_session_s:
+            return "time_limit"
         if not self._has_had_media:
             return "no_media" if now_s - self._offered_s >= self._config.no_media_s else None
         return "idle" if now_s - self._idle_since_s >= self._config.idle_s else None

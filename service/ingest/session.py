@@ -113,6 +113,7 @@ class IngestSession:
             self._config.liveness,
             self._around.clock(),
             has_had_media=record.started_at_s is not None,
+            created_at_s=record.created_at_s,
         )
 
     async def answer(self, offer: Offer) -> WhipAnswer:

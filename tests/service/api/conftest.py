@@ -11,6 +11,7 @@ from clients.sdk import AsyncClient
 from compressor.omni.tiny import write_tiny_checkpoint
 from service.api import app as app_module
 from service.api.app import ApiConfig, create_app
+from service.api.watchers import WatchersConfig
 from service.clock import steady_clock
 from service.ingest.config import IngestConfig
 from service.ingest.liveness import LivenessConfig
@@ -36,7 +37,10 @@ async def backend(redis_url: str, checkpoint: Path) -> AsyncIterator[LocalBacken
 
 @pytest.fixture
 async def url(backend: LocalBackend) -> AsyncIterator[str]:
-    config = ApiConfig(keep_alive_s=0.2, max_event_streams=2, ice_servers=["stun:stun.test:3478"])
+    config = ApiConfig(
+        watchers=WatchersConfig(keep_alive_s=0.2, max_streams=2),
+        ice_servers=["stun:stun.test:3478"],
+    )
     async with served(create_app(backend, config)) as url:
         yield url
 
@@ -78,7 +82,9 @@ async def guarded(
     light_backend: LocalBackend, elapse: Callable[[float], None]
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a service that has API keys; it shows none by itself."""
-    app = create_app(light_backend, ApiConfig(keyring=KEYRING, keep_alive_s=0.2))
+    app = create_app(
+        light_backend, ApiConfig(keyring=KEYRING, watchers=WatchersConfig(keep_alive_s=0.2))
+    )
     async with served(app) as url, httpx.AsyncClient(base_url=url, timeout=20.0) as http:
         yield http
 

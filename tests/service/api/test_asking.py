@@ -1,30 +1,26 @@
-from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
+from service.access.caller import Caller, Scope
+from service.access.limits import KeyLimits
 from service.api import asking
 from service.api.schemas import ChatCompletionRequest, ChatMessage, Query
-from service.errors import AnswerInterrupted, BadRequest, NoMediaYet
+from service.errors import AnswerInterrupted, BadRequest, NoMediaYet, RateLimited
 from service.llm.engine import Finished, Message, Question, TokenDelta
-from service.sessions.record import SessionId
+from service.sessions.record import Session, SessionConfig, SessionId, SessionStatus
 from tests.fakes import FakeLLM
+from tests.local import LocalBackend
 
+ALICE = Caller("alice", frozenset({Scope.ASK}))
+RECORD = Session(SessionId("s"), SessionConfig("live"), SessionStatus.LIVE, 0.0)
+DELTA = TokenDelta("hi", 5)
 QUESTION = Question("q", (Message("user", "what?"),))
 END = Finished("hi", "stop", 10, 2, 0.0, 4.0, 0.1, 0.2)
 
 
 def messages(*pairs: tuple[str, str]) -> list[ChatMessage]:
     return [ChatMessage.model_validate({"role": role, "content": text}) for role, text in pairs]
-
-
-async def items(*values: TokenDelta | Finished) -> AsyncIterator[TokenDelta | Finished]:
-    for value in values:
-        yield value
-
-
-async def failing() -> AsyncIterator[TokenDelta | Finished]:
-    raise NoMediaYet("s1")
-    yield END
 
 
 def test_query_becomes_one_user_message() -> None:
@@ -85,43 +81,78 @@ def test_chat_limits_come_from_either_name() -> None:
     assert asking.chat_question("q", new).sampling.max_tokens == 9
 
 
-async def test_started_passes_everything_on() -> None:
-    delta = TokenDelta("hi", 5)
+class Scripted(FakeLLM):
+    """An LLM that breaks off so many times, or refuses."""
 
-    assert [item async for item in await asking.started(items(delta, END))] == [delta, END]
-
-
-async def test_started_raises_what_the_first_item_raises() -> None:
-    with pytest.raises(NoMediaYet):
-        await asking.started(failing())
-
-
-class Interrupted(FakeLLM):
-    """An LLM whose answers break off so many times."""
-
-    def __init__(self, times: int) -> None:
+    def __init__(self, *, breaks: int = 0, refuses: bool = False) -> None:
         super().__init__()
-        self.times_left = times
+        self.breaks = breaks
+        self.refuses = refuses
 
     async def ask(
         self, session_id: SessionId, question: Question, *, steal_from: str | None = None
     ) -> asking.Items:
-        yield TokenDelta("hi", 5)
-        if self.times_left:
-            self.times_left -= 1
+        if self.refuses:
+            raise NoMediaYet(session_id)
+        yield DELTA
+        if self.breaks:
+            self.breaks -= 1
             raise AnswerInterrupted
         yield END
 
 
-async def test_whole_is_the_end_of_an_answer_even_if_it_was_interrupted_once() -> None:
+async def streamed(backend: LocalBackend, llm: FakeLLM) -> asking.Items:
+    return await asking.streamed(replace(backend, llm=llm), ALICE, RECORD, QUESTION)
+
+
+async def num_running(backend: LocalBackend) -> int:
+    """Questions of the key that count as being answered, found by how many more may begin."""
+    for number in range(KeyLimits().max_questions + 1):
+        try:
+            await backend.quotas.begin_question(ALICE.key_id, f"probe{number}")
+        except RateLimited:
+            return KeyLimits().max_questions - number
+    raise AssertionError("no limit")
+
+
+async def test_streamed_passes_everything_on(light_backend: LocalBackend) -> None:
+    assert [item async for item in await streamed(light_backend, Scripted())] == [DELTA, END]
+    assert await num_running(light_backend) == 0
+
+
+async def test_streamed_raises_what_comes_before_the_first_item(
+    light_backend: LocalBackend,
+) -> None:
+    with pytest.raises(NoMediaYet):
+        await streamed(light_backend, Scripted(refuses=True))
+    assert await num_running(light_backend) == 0
+
+
+async def test_question_counts_until_its_answer_is_closed(light_backend: LocalBackend) -> None:
+    items = await streamed(light_backend, Scripted())
+    await anext(items)
+    running = await num_running(light_backend)
+
+    await items.aclose()
+
+    assert running == 1
+    await light_backend.quotas.begin_question(ALICE.key_id, "there is room again")
+
+
+async def test_whole_is_the_end_of_an_answer_even_if_it_was_interrupted_once(
+    light_backend: LocalBackend,
+) -> None:
     for times in (0, 1):
-        assert await asking.whole(Interrupted(times), SessionId("s"), QUESTION) == END
+        backend = replace(light_backend, llm=Scripted(breaks=times))
+        assert await asking.whole(backend, ALICE, RECORD, QUESTION) == END
+    assert await num_running(light_backend) == 0
 
 
-async def test_whole_asks_no_third_time() -> None:
-    llm = Interrupted(3)
+async def test_whole_asks_no_third_time(light_backend: LocalBackend) -> None:
+    llm = Scripted(breaks=3)
 
     with pytest.raises(AnswerInterrupted):
-        await asking.whole(llm, SessionId("s"), QUESTION)
+        await asking.whole(replace(light_backend, llm=llm), ALICE, RECORD, QUESTION)
 
-    assert llm.times_left == 1
+    assert llm.breaks == 1
+    assert await num_running(light_backend) == 0

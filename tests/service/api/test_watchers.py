@@ -6,7 +6,11 @@ import httpx
 
 from clients.sdk import AsyncClient
 from clients.sdk.events import ChunkEvent
+from service.api.app import ApiConfig, create_app
+from service.api.watchers import WatchersConfig
+from service.events import Event
 from tests.eventually import eventually
+from tests.local import fake_backend, served
 from tests.service.api.conftest import Streamer
 
 
@@ -96,6 +100,29 @@ async def test_too_many_watchers_are_told_when_to_come_back(
             return response.status_code == 200
 
     await eventually(is_admitted)
+
+
+async def test_stream_ends_after_so_many_bytes_and_its_watcher_misses_nothing(
+    redis_url: str,
+) -> None:
+    config = ApiConfig(watchers=WatchersConfig(max_stream_bytes=4096))
+    async with (
+        fake_backend(redis_url) as backend,
+        served(create_app(backend, config)) as url,
+        AsyncClient(url) as client,
+        httpx.AsyncClient(base_url=url, timeout=10.0) as http,
+    ):
+        session = await client.create_session()
+        for number in range(100):
+            dropped = Event("dropped", session.id, 1.0, {"index": number, "reason": "x" * 100})
+            await backend.store.publish(dropped)
+        await client.end_session(session.id)
+
+        first = await http.get(f"/v1/sessions/{session.id}/events")
+        seen = [event async for event in client.events(session.id)]
+
+    assert 4096 <= len(first.content) < 4096 + 512
+    assert [event.type for event in seen].count("dropped") == 100
 
 
 def parse(text: str) -> list[tuple[str, str, dict[str, object]]]:

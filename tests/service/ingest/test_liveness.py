@@ -103,3 +103,12 @@ def test_without_publisher_anybody_may_come() -> None:
     liveness.gone(1.0)
 
     assert liveness.may_take_over(1.0)
+
+
+def test_session_ends_at_its_time_limit_whoever_publishes() -> None:
+    liveness = Liveness(LivenessConfig(max_session_s=3600.0), 1000.0, created_at_s=0.0)
+    liveness.begin(1000.0)
+    liveness.media(3599.0)
+
+    assert liveness.end_reason(3599.9) is None
+    assert liveness.end_reason(3600.0) == "time_limit"

@@ -195,3 +195,16 @@ async def test_full_server_refuses_chunks_but_lets_sessions_end(
         admin.config_set("maxmemory", limit)
 
     assert (await store.get(SID)).status is SessionStatus.ENDED
+
+
+async def test_session_is_listed_by_the_key_that_made_it(store: RedisSessionStore) -> None:
+    made = await store.create(SessionId("s1"), CONFIG, 1.0, key_id="alice")
+    await store.create(SessionId("s2"), CONFIG, 2.0, key_id="bob")
+    await store.create(SessionId("s3"), CONFIG, 3.0)
+
+    assert await store.get(SessionId("s1")) == made
+    assert made.key_id == "alice"
+    assert (await store.get(SessionId("s3"))).key_id is None
+    assert [session.id for session in await store.list(key_id="alice")] == ["s1"]
+    assert await store.list(key_id="carol") == []
+    assert [session.id for session in await store.list()] == ["s3", "s2", "s1"]

@@ -1,0 +1,144 @@
+"""What each API key uses of its limits, counted in Redis for all replicas together.
+
+Where Redis is down nothing is admitted: the sessions themselves are there, so there would be
+nothing to ask either. A replica that dies leaves its questions counted until their lease ends.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Final, Protocol, Self
+
+from service.access.limits import KeyLimits
+from service.errors import RateLimited, StoreUnavailable
+from service.sessions import quota_scripts, scripts
+from service.sessions.record import SessionId, SessionStatus
+from service.sessions.redis_client import RedisClient, RedisClientConfig
+
+logger = logging.getLogger(__name__)
+
+QUESTION_LEASE_MS: Final = 600_000
+RETRY_SESSION_S: Final = 30.0
+RETRY_QUESTION_S: Final = 1.0
+
+
+class Quotas(Protocol):
+    """Counts what keys use; nobody is counted who has no key."""
+
+    async def open_session(self, key_id: str | None, session_id: SessionId) -> None:
+        """Admit a session that is about to be created.
+
+        Raises:
+            RateLimited: The key has as many open sessions as it may.
+            StoreUnavailable: That cannot be found out.
+        """
+        ...
+
+    async def begin_question(self, key_id: str | None, question_id: str) -> None:
+        """Admit a question; call `end_question` when it is answered or given up.
+
+        Raises:
+            RateLimited: The key has asked too much in the last minute, or too much at once.
+            StoreUnavailable: That cannot be found out.
+        """
+        ...
+
+    async def end_question(self, key_id: str | None, question_id: str) -> None:
+        """The question is over. Never raises: what stays counted ends with its lease."""
+        ...
+
+
+class RedisQuotas(Quotas):
+    """`Quotas` in the sessions' Redis.
+
+    Args:
+        client: Its connections.
+        limits: Of every key.
+        session_s: Longest life of a session.
+    """
+
+    def __init__(self, client: RedisClient, limits: KeyLimits, *, session_s: float) -> None:
+        self._client = client
+        self._limits = limits
+        self._session_ms = round(session_s * 1000)
+
+    @classmethod
+    def connect(cls, url: str, limits: KeyLimits, *, session_s: float) -> Self:
+        """Quotas on the server at `url`. Raises `ValueError` if that is not a Redis URL."""
+        return cls(RedisClient(url, RedisClientConfig()), limits, session_s=session_s)
+
+    async def open_session(self, key_id: str | None, session_id: SessionId) -> None:
+        if key_id is None:
+            return
+        candidates = await self._try_open(key_id, session_id)
+        if candidates is None:
+            return
+        # sessions end in many ways, so the count is put right where it matters: at the limit
+        over = await self._ended(candidates)
+        if over:
+            await self._client.call("ZREM", quota_scripts.open_key(key_id), *over)
+            if await self._try_open(key_id, session_id) is None:
+                return
+        raise RateLimited(
+            what="open sessions", limit=self._limits.max_sessions, retry_after_s=RETRY_SESSION_S
+        )
+
+    async def begin_question(self, key_id: str | None, question_id: str) -> None:
+        if key_id is None:
+            return
+        limits = self._limits
+        word, rest = await self._client.run(
+            quota_scripts.BEGIN_QUESTION,
+            quota_scripts.question_keys(key_id),
+            question_id,
+            limits.questions_per_minute,
+            limits.max_questions,
+            QUESTION_LEASE_MS,
+        )
+        if word == "running":
+            raise RateLimited(
+                what="questions at the same time",
+                limit=limits.max_questions,
+                retry_after_s=RETRY_QUESTION_S,
+            )
+        if word == "recent":
+            raise RateLimited(
+                what="questions a minute",
+                limit=limits.questions_per_minute,
+                retry_after_s=round(int(rest[0]) / 1000, 1),
+            )
+
+    async def end_question(self, key_id: str | None, question_id: str) -> None:
+        if key_id is None:
+            return
+        running, _ = quota_scripts.question_keys(key_id)
+        try:
+            await self._client.call("ZREM", running, question_id)
+        except StoreUnavailable as error:
+            logger.warning("question stays counted until its lease ends: %s", error)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def _try_open(self, key_id: str, session_id: SessionId) -> Sequence[SessionId] | None:
+        """None once the session is counted; else those that may not need to be any more."""
+        word, rest = await self._client.run(
+            quota_scripts.OPEN_SESSION,
+            [quota_scripts.open_key(key_id)],
+            session_id,
+            self._limits.max_sessions,
+            self._session_ms,
+        )
+        return None if word == "ok" else [SessionId(raw.decode()) for raw in rest]
+
+    async def _ended(self, ids: Sequence[SessionId]) -> Sequence[SessionId]:
+        if not ids:
+            return []
+        statuses = await self._client.pipeline(
+            *(("HGET", scripts.keys(session_id)[0], "status") for session_id in ids)
+        )
+        over = (None, SessionStatus.ENDED.encode())
+        return [one for one, status in zip(ids, statuses, strict=True) if status in over]
+
+
+__all__ = ["Quotas", "RedisQuotas"]

@@ -1,9 +1,11 @@
-"""Structured logs: one JSON object a line, with session id and chunk index where there are any."""
+"""Structured logs: one JSON object a line, with session, chunk and trace where there are any."""
 
 import logging
 import sys
 
 from pythonjsonlogger.json import JsonFormatter
+
+from service.tracing import TraceIds
 
 FIELDS = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
@@ -16,6 +18,7 @@ def configure_logs(level: str, *, deployment: str | None = None) -> None:
         deployment: Added to every record of this process.
     """
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(TraceIds())
     handler.setFormatter(
         JsonFormatter(
             FIELDS,

@@ -22,6 +22,7 @@ from service.retry import RetryConfig, insist
 from service.sessions.record import ChunkRecord, SessionId
 from service.sessions.store import SessionStore
 from service.stages import CompressorStage, EncoderStage, LLMStage
+from service.tracing import Span, Tracing, fail, note_on
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class _Work:
     """A chunk on its way, with the time each stage has taken."""
 
     chunk: MediaChunk
+    span: Span
     stages_s: dict[str, float] = field(default_factory=dict)
 
 
@@ -73,6 +75,7 @@ class SessionPipeline:
         config: PipelineConfig,
         *,
         started_at_s: float,
+        tracing: Tracing | None = None,
     ) -> None:
         """Prepare; `run` does the work.
 
@@ -84,6 +87,7 @@ class SessionPipeline:
             clock: Unix time.
             config: Limits.
             started_at_s: Unix time of stream time zero.
+            tracing: A trace per chunk, from the end of its media to its place in context.
         """
         self._session_id = session_id
         self._stages = stages
@@ -92,6 +96,7 @@ class SessionPipeline:
         self._clock = clock
         self._config = config
         self._started_at_s = started_at_s
+        self._tracing = tracing or Tracing()
         self._backlog = Backlog(config.max_pending_chunks)
         self._has_news = asyncio.Event()  # a chunk waits, or no more will come
         self._is_finishing = False
@@ -137,13 +142,26 @@ class SessionPipeline:
 
     async def _encode(self) -> None:
         while (chunk := await self._next()) is not None:
-            work = _Work(chunk)
+            work = self._begin(chunk)
             encoded = await self._attempt(
                 work, "encode", partial(self._stages.encoder.encode, chunk)
             )
             if encoded is not None:
                 await self._encoded.put((work, encoded))
         await self._encoded.put(None)
+
+    def _begin(self, chunk: MediaChunk) -> _Work:
+        complete_s = self._started_at_s + chunk.end_s
+        span = self._tracing.begin(
+            "chunk",
+            start_s=min(complete_s, self._clock()),
+            session__id=self._session_id,
+            omnisift__chunk__index=chunk.index,
+            omnisift__queue_s=max(0.0, self._clock() - complete_s),
+        )
+        if chunk.skew_s is not None:
+            note_on(span, omnisift__skew_s=chunk.skew_s)
+        return _Work(chunk, span)
 
     async def _next(self) -> MediaChunk | None:
         while (chunk := self._backlog.pop()) is None and not self._is_finishing:
@@ -171,13 +189,17 @@ class SessionPipeline:
         """The stage's result; None when the chunk is given up or the session is over."""
         began_s = self._clock()
         try:
-            result = await insist(call, stage=stage, config=self._config.retry)
+            with self._tracing.span(stage, parent=work.span):
+                result = await insist(call, stage=stage, config=self._config.retry)
         except (SessionNotFound, SessionEnded):
             self._is_over = True
+            work.span.end()
             return None
         except Exception as error:
             self._log_failure(work.chunk.index, stage, error)
             self._give_up(work.chunk.index, stage)
+            fail(work.span, stage)
+            work.span.end()
             return None
         work.stages_s[stage] = self._clock() - began_s
         self._metrics.stage_duration_seconds.labels(stage=stage).observe(work.stages_s[stage])
@@ -188,7 +210,16 @@ class SessionPipeline:
         lag_s = max(0.0, self._clock() - self._started_at_s - work.chunk.end_s)
         self._metrics.chunks_total.inc()
         self._metrics.ingest_lag_seconds.observe(lag_s)
-        self._announce("chunk", chunk_data(work.chunk, record, lag_s=lag_s, stages_s=work.stages_s))
+        data = chunk_data(work.chunk, record, lag_s=lag_s, stages_s=work.stages_s)
+        self._announce("chunk", data)
+        counts_in, counts_kept = record.compressed.counts_in, record.compressed.counts_kept
+        note_on(
+            work.span,
+            omnisift__lag_s=lag_s,
+            omnisift__tokens__in=counts_in.total,
+            omnisift__tokens__kept=counts_kept.total,
+        )
+        work.span.end()
 
     def _give_up(self, index: int, reason: str) -> None:
         self._metrics.chunks_dropped_total.labels(reason=reason).inc()

@@ -156,6 +156,21 @@ class ScalingSettings(Part):
     )
 
 
+class TracingSettings(Part):
+    """Traces, by OpenTelemetry."""
+
+    endpoint: str | None = Field(
+        None, description="OTLP/HTTP collector, e.g. `http://collector:4318`; unset: no traces"
+    )
+    headers: dict[str, SecretStr] = Field(
+        {}, description="sent to the collector, as a JSON object: its key, say"
+    )
+    sample_ratio: float = Field(1.0, ge=0, le=1, description="share of traces kept")
+    captures_content: bool = Field(
+        False, description="put questions and answers into traces; media never is"
+    )
+
+
 class StoreSettings(Part):
     """Redis."""
 
@@ -241,6 +256,7 @@ class Settings(BaseSettings):
     llm: LLMSettings = LLMSettings()
     scaling: ScalingSettings = ScalingSettings()
     store: StoreSettings = StoreSettings()
+    tracing: TracingSettings = TracingSettings()
     auth: AuthSettings = AuthSettings()
 
     @property

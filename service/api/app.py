@@ -25,6 +25,7 @@ from service.api.limits import BodyLimit
 from service.api.questions import question_routes
 from service.api.sessions import history_routes, session_routes
 from service.api.tokens import token_routes
+from service.api.traces import TraceContext
 from service.api.watchers import Watchers, WatchersConfig
 from service.api.whip import endpoint_routes, resource_routes
 from service.clock import steady_clock
@@ -90,7 +91,8 @@ def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
     app.include_router(door_routes(credentials, clock))
     app.include_router(health_routes(backend))
     _add_page(app)
-    # the last one added comes first: CORS, then the gate, then the body
+    # the last one added comes first: CORS, then the gate, then the body, then the trace
+    app.add_middleware(TraceContext)
     app.add_middleware(BodyLimit, json_bytes=config.max_json_bytes, sdp_bytes=config.max_sdp_bytes)
     app.add_middleware(Gate, credentials=credentials, clock=clock)
     if config.cors_origins:

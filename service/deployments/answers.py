@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import TypeVar
 
 from service.errors import ServiceError
+from service.tracing import note
 
 Result = TypeVar("Result")
 
@@ -17,6 +18,7 @@ async def answer(call: Awaitable[Result]) -> Result | ServiceError:
     try:
         return await call
     except ServiceError as error:
+        note(error__type=error.code)
         return error
 
 
@@ -26,6 +28,7 @@ async def answers(items: AsyncIterator[Result]) -> AsyncIterator[Result | Servic
         async for item in items:
             yield item
     except ServiceError as error:
+        note(error__type=error.code)
         yield error
 
 

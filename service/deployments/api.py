@@ -15,6 +15,7 @@ from service.deployments.replica import Replica
 from service.errors import ServiceError
 from service.metrics import merge_expositions
 from service.settings import Settings
+from service.traced import TracedLLM
 
 
 class RemoteBackend:
@@ -27,9 +28,10 @@ class RemoteBackend:
         self._handles = handles
         self.store = replica.connect_store()
         self.quotas = replica.connect_quotas()
-        self.llm = RemoteLLM(handles["LLM"], self.store)
-        self.ingest = RemoteIngest(handles["Ingest"], self.store)
         self.model = ModelInfo(settings.model_name, created_at_s=0)
+        llm = RemoteLLM(handles["LLM"], self.store)
+        self.llm = TracedLLM(llm, replica.tracing, self.model.name)
+        self.ingest = RemoteIngest(handles["Ingest"], self.store)
 
     async def checks(self) -> Mapping[str, str]:
         """Redis answers, and every deployment has a replica that does."""

@@ -7,6 +7,7 @@ from service.errors import ServiceError
 from service.media.chunk import EncodedChunk
 from service.sessions.record import ChunkRecord, SessionId
 from service.settings import Settings
+from service.tracing import Carrier, SpanKind
 
 
 class CompressorDeployment:
@@ -24,9 +25,15 @@ class CompressorDeployment:
         )
 
     async def compress(
-        self, session_id: SessionId, chunk: EncodedChunk, *, steal_from: str | None = None
+        self,
+        session_id: SessionId,
+        chunk: EncodedChunk,
+        *,
+        steal_from: str | None = None,
+        parent: Carrier | None = None,
     ) -> ChunkRecord | ServiceError:
-        return await answer(self._worker.compress(session_id, chunk, steal_from=steal_from))
+        with self._replica.tracing.span("Compressor.compress", parent=parent, kind=SpanKind.SERVER):
+            return await answer(self._worker.compress(session_id, chunk, steal_from=steal_from))
 
     async def close(self, session_id: SessionId, *, steal_from: str | None = None) -> None:
         del steal_from  # it has served its purpose: the router read it

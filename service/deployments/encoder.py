@@ -7,6 +7,7 @@ from service.encoder.worker import EncoderWorker
 from service.errors import ServiceError
 from service.media.chunk import EncodedChunk, MediaChunk
 from service.settings import Settings
+from service.tracing import Carrier, SpanKind
 
 
 class EncoderDeployment:
@@ -25,8 +26,11 @@ class EncoderDeployment:
             max_wait_s=settings.encoder.max_wait_ms / 1000,
         )
 
-    async def encode(self, chunk: MediaChunk) -> EncodedChunk | ServiceError:
-        return await answer(self._worker.encode(chunk))
+    async def encode(
+        self, chunk: MediaChunk, *, parent: Carrier | None = None
+    ) -> EncodedChunk | ServiceError:
+        with self._replica.tracing.span("Encoder.encode", parent=parent, kind=SpanKind.SERVER):
+            return await answer(self._worker.encode(chunk))
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         return {

@@ -40,7 +40,12 @@ class IngestDeployment:
             RemoteEncoder(encoder), RemoteCompressor(compressor, store), RemoteLLM(llm, store)
         )
         around = Surroundings(
-            self._replica.id, stages, store, self._replica.metrics, steady_clock()
+            self._replica.id,
+            stages,
+            store,
+            self._replica.metrics,
+            steady_clock(),
+            self._replica.tracing,
         )
         self._worker = IngestWorker(around, _config(settings.ingest))
 

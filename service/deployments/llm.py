@@ -13,6 +13,7 @@ from service.llm.policy import build_policy
 from service.llm.worker import LLMWorker
 from service.sessions.record import ChunkRecord, SessionId
 from service.settings import Settings
+from service.tracing import Carrier, SpanKind
 
 
 class LLMDeployment:
@@ -54,15 +55,29 @@ class LLMDeployment:
         )
 
     async def append(
-        self, session_id: SessionId, record: ChunkRecord, *, steal_from: str | None = None
+        self,
+        session_id: SessionId,
+        record: ChunkRecord,
+        *,
+        steal_from: str | None = None,
+        parent: Carrier | None = None,
     ) -> ServiceError | None:
-        return await answer(self._worker.append(session_id, record, steal_from=steal_from))
+        with self._replica.tracing.span("LLM.append", parent=parent, kind=SpanKind.SERVER):
+            return await answer(self._worker.append(session_id, record, steal_from=steal_from))
 
     async def ask(
-        self, session_id: SessionId, question: Question, *, steal_from: str | None = None
+        self,
+        session_id: SessionId,
+        question: Question,
+        *,
+        steal_from: str | None = None,
+        parent: Carrier | None = None,
     ) -> AsyncIterator[TokenDelta | Finished | ServiceError]:
-        async with aclosing(self._worker.ask(session_id, question, steal_from=steal_from)) as items:
-            async for item in answers(items):
+        tracing = self._replica.tracing
+        span = tracing.begin("LLM.ask", parent=parent, kind=SpanKind.SERVER)
+        items = self._worker.ask(session_id, question, steal_from=steal_from)
+        async with aclosing(tracing.around(items, span)) as traced:
+            async for item in answers(traced):
                 yield item
 
     async def close(self, session_id: SessionId, *, steal_from: str | None = None) -> None:

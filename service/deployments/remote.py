@@ -28,9 +28,11 @@ from service.llm.engine import Finished, Question, TokenDelta
 from service.media.chunk import EncodedChunk, MediaChunk
 from service.sessions.record import ChunkRecord, SessionId, Stage
 from service.sessions.store import SessionStore
+from service.tracing import Carrier, carrier
 
 MAX_ATTEMPTS = 4
 FIRST_BACKOFF_S = 0.05
+TRACED = frozenset({"compress", "append", "ask"})
 
 
 class OwnedStage:
@@ -47,7 +49,9 @@ class OwnedStage:
             handle = self._handle.options(session_id=session_id)
             owner = await self._owner(session_id)
             try:
-                result = await getattr(handle, method).remote(session_id, *args, steal_from=owner)
+                result = await getattr(handle, method).remote(
+                    session_id, *args, steal_from=owner, **_trace(method)
+                )
                 return unpack(result)
             except Exception as error:
                 await _retry_or_raise(error, attempt)
@@ -65,7 +69,9 @@ class OwnedStage:
         for attempt in range(MAX_ATTEMPTS):
             handle = self._handle.options(session_id=session_id, stream=True)
             owner = await self._owner(session_id)
-            items = getattr(handle, method).remote(session_id, *args, steal_from=owner)
+            items = getattr(handle, method).remote(
+                session_id, *args, steal_from=owner, **_trace(method)
+            )
             has_begun = False
             try:
                 async for item in items:
@@ -84,6 +90,11 @@ class OwnedStage:
             return (await self._store.get(session_id)).owners.get(self._stage)
         except StoreUnavailable:
             return None  # this process's own binding still reaches a session in cache
+
+
+def _trace(method: str) -> dict[str, Carrier]:
+    """Where the trace goes on, for methods that are part of one."""
+    return {"parent": carrier()} if method in TRACED else {}
 
 
 async def _retry_or_raise(error: Exception, attempt: int) -> None:
@@ -113,9 +124,9 @@ class RemoteEncoder:
         self._handle = handle.options(_by_reference=False)
 
     async def encode(self, chunk: MediaChunk) -> EncodedChunk:
-        call: Callable[[MediaChunk], Awaitable[EncodedChunk]] = self._handle.encode.remote
+        call: Callable[..., Awaitable[EncodedChunk]] = self._handle.encode.remote
         try:
-            return unpack(await call(chunk))
+            return unpack(await call(chunk, parent=carrier()))
         except Exception as error:
             known = _service_error(error)
             if known is None or known is error:

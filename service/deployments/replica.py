@@ -14,6 +14,7 @@ from service.scaling.busy import BusyRatio
 from service.sessions.quotas import RedisQuotas
 from service.sessions.redis_store import RedisSessionStore, RedisStoreConfig
 from service.settings import Settings
+from service.tracing import Tracing, TracingConfig
 
 
 class Replica:
@@ -24,6 +25,17 @@ class Replica:
         self.id: str = context.replica_id.unique_id
         self.deployment: str = context.deployment
         self.metrics = Metrics()
+        traces = settings.tracing
+        self.tracing = Tracing(
+            TracingConfig(
+                endpoint=traces.endpoint,
+                headers={name: value.get_secret_value() for name, value in traces.headers.items()},
+                sample_ratio=traces.sample_ratio,
+                captures_content=traces.captures_content,
+            ),
+            deployment=self.deployment,
+            replica=self.id,
+        )
         self._settings = settings
         self._busy = BusyRatio()
         configure_logs(settings.log_level, deployment=self.deployment)

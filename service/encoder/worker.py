@@ -11,6 +11,7 @@ from service.errors import AtCapacity, Unavailable
 from service.media.chunk import EncodedChunk, MediaChunk
 from service.metrics import Metrics
 from service.tasks import TaskSet
+from service.tracing import note
 
 STAGE = "encoder"
 
@@ -21,11 +22,12 @@ class Encoder(Protocol):
     def encode(self, chunks: Sequence[MediaChunk]) -> list[EncodedChunk]: ...
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Request:
     chunk: MediaChunk
     answer: asyncio.Future[EncodedChunk]
     since_s: float
+    waited_s: float = 0.0
 
 
 class EncoderWorker:
@@ -87,9 +89,11 @@ class EncoderWorker:
             self._is_running = True
             self._tasks.spawn(self._run(), name="encode batches")
         try:
-            return await request.answer
+            encoded = await request.answer
         finally:
             self._forget(request)
+        note(omnisift__queue_s=request.waited_s)
+        return encoded
 
     @property
     def num_pending(self) -> int:
@@ -135,6 +139,8 @@ class EncoderWorker:
         results: list[EncodedChunk | Exception] = [_closed() for _ in batch]
         loop = asyncio.get_running_loop()
         began_s = loop.time()
+        for request in batch:
+            request.waited_s = began_s - request.since_s
         try:
             results = await loop.run_in_executor(
                 self._thread, encode_each_or_fail, self._encoder, chunks

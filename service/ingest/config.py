@@ -11,6 +11,7 @@ from service.media.chunker import ChunkerConfig
 from service.metrics import Metrics
 from service.pipeline import PipelineConfig, Stages
 from service.sessions.store import SessionStore
+from service.tracing import Tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class Surroundings:
     store: SessionStore
     metrics: Metrics
     clock: Clock
+    tracing: Tracing = field(default_factory=Tracing)
 
 
 __all__ = ["IngestConfig", "Surroundings"]

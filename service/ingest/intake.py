@@ -127,6 +127,7 @@ class Intake(MediaSink):
             around.clock,
             self._config.pipeline,
             started_at_s=started_at_s,
+            tracing=around.tracing,
         )
         return Cutter(chunker, started_at_s), pipeline
 

@@ -11,8 +11,10 @@ from service.settings import (
     IngestSettings,
     LLMSettings,
     Settings,
+    TracingSettings,
     export_ray_environment,
 )
+from tests.otlp import Collector, collecting
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +27,14 @@ def redis_of_service() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def service_url(redis_of_service: str) -> Iterator[str]:
+def collector() -> Iterator[Collector]:
+    """Where the service sends its traces."""
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="session")
+def service_url(redis_of_service: str, collector: Collector) -> Iterator[str]:
     """Base URL of the service: two replicas of compressor and LLM, one of everything else."""
     export_ray_environment()
     from service.app import running
@@ -37,6 +46,7 @@ def service_url(redis_of_service: str) -> Iterator[str]:
         ingest=IngestSettings(no_media_s=5.0),
         compressor=CompressorSettings(replicas=2),
         llm=LLMSettings(replicas=2, num_pages=512),
+        tracing=TracingSettings(endpoint=collector.url),
     )
     with running(settings, show_logs=False) as url:
         yield url

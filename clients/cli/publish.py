@@ -77,6 +77,7 @@ class Board:
             "chunks": self.num_chunks,
             "tokens": encode(self.tokens),
             "lag_s": self.lag_s,
+            "reconnects": done.num_reconnects,
         }
 
 
@@ -168,5 +169,7 @@ def _conclude(
         return
     console.note(sent_line(done.sent_s, board.num_chunks, board.tokens))
     console.note(f"session {session_id} {'has ended' if is_ended else 'stays open for questions'}")
+    if done.num_reconnects:
+        console.note(f"the connection was lost and made again {done.num_reconnects} times")
     if done.num_late_frames:
         console.note(f"this machine was too slow for {done.num_late_frames} of the pictures")

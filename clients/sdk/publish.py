@@ -4,8 +4,9 @@ The media parts need aiortc and are imported on first use, so that the rest of t
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -17,19 +18,29 @@ from clients.sdk.errors import (
     Conflict,
     ConnectionFailed,
     MissingDependency,
+    NotFound,
     OmniSiftError,
     SourceUnavailable,
     TimedOut,
+    is_passing,
 )
 
 if TYPE_CHECKING:
     from clients.sdk.media.peer import SendingPeer
     from clients.sdk.media.source import Source
     from clients.sdk.media.tracks import Meter
+    from clients.sdk.whip import WhipResource
 
 State = Literal["connecting", "live", "reconnecting", "done"]
 # the last packets are on their way when the last frame is encoded
 LINGER_S = 0.3
+# an outage that lasts longer is for the caller to deal with
+OUTAGE_LIMIT_S = 60.0
+OFFER_LIMIT_S = 15.0
+CHECK_LIMIT_S = 2.0
+HANGUP_LIMIT_S = 2.0
+# the feed tells of a move also while it happens, when this publisher has come along already
+MOVED_ALONG_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,7 @@ class Progress:
     Attributes:
         sent_s: Seconds of stream sent.
         num_late_frames: Pictures left out because this machine was too slow.
+        num_reconnects: How many lost connections were made again.
         failure: Why the state is "reconnecting"; None otherwise.
     """
 
@@ -47,6 +59,7 @@ class Progress:
     num_video_frames: int = 0
     num_audio_frames: int = 0
     num_late_frames: int = 0
+    num_reconnects: int = 0
     failure: OmniSiftError | None = None
 
 
@@ -61,12 +74,18 @@ async def publish(
     duration_s: float | None = None,
     on_progress: OnProgress | None = None,
     backoff: Backoff | None = None,
+    outage_limit_s: float = OUTAGE_LIMIT_S,
 ) -> Progress:
     """Send a source into a session until it ends, as live media.
 
-    A lost connection is made again and the source goes on where it was: of a file only the frames
-    on their way are lost, of a camera also what it saw meanwhile. Cancelling ends it cleanly; the
-    WHIP resource is deleted either way, and the session stays.
+    A lost connection is made again, and so is one to a replica that gives the session away. The
+    source then goes on where it was, at its own pace: of a file only the frames on their way are
+    lost, of a camera also what it saw meanwhile. In the session's stream the outage is a gap.
+
+    A connection counts as lost when ICE or DTLS say so, when nothing is heard of the service for
+    2 s and it denies to hold the connection, or when nothing is heard for 10 s.
+
+    Cancelling ends it cleanly; the WHIP resource is deleted either way, and the session stays.
 
         with open_synthetic() as source:
             await publish(client, session.id, source, duration_s=10)
@@ -78,32 +97,58 @@ async def publish(
         duration_s: Stop after so many seconds of stream; None: at the source's end.
         on_progress: Called with every change of state and a few times per second.
         backoff: When to connect again.
+        outage_limit_s: Longest time from the loss of a connection to the last attempt.
 
     Returns:
         What was sent, in all.
 
     Raises:
         SourceUnavailable: The source broke, or held no frame at all.
-        OmniSiftError: The service refused, could not be reached at first, or was away for too long.
+        OmniSiftError: The service refused, could not be reached at first, or was away for too long:
+            what the last attempt met.
     """
     publication = _Publication(client, session_id, source, duration_s, on_progress)
-    backoff = backoff or Backoff()
-    num_failures = 0
-    publication.tell("connecting")
-    while True:
+    outage = _Outage(backoff or Backoff(), outage_limit_s)
+    # an error is a value here: a task group would wrap it
+    async with asyncio.TaskGroup() as group:
+        follower = group.create_task(publication.follow(), name="moves")
         try:
-            await publication.run_once()
-            break
-        except OmniSiftError as exc:
-            if not publication.was_live or not _is_passing(exc):
-                raise
-            num_failures = 1 if publication.is_live else num_failures + 1
-            wait_s = backoff.wait_s(num_failures)
-            if wait_s is None:
-                raise
-            publication.tell("reconnecting", exc)
-        await asyncio.sleep(wait_s)
-    return publication.finish()
+            done = await publication.run(outage)
+        finally:
+            follower.cancel()
+    if isinstance(done, OmniSiftError):
+        raise done
+    return done
+
+
+class _Outage:
+    """The time since a connection was lost. Knows nothing about what is tried meanwhile."""
+
+    def __init__(self, backoff: Backoff, limit_s: float) -> None:
+        self._backoff = backoff
+        self._limit_s = limit_s
+        self._began_s: float | None = None
+        self._num_failures = 0
+
+    def wait_s(self, failure: OmniSiftError, now_s: float, *, was_live: bool) -> float | None:
+        """Seconds until the next attempt; None: there is none.
+
+        Args:
+            failure: How the connection was lost, or the attempt failed.
+            now_s: Time on any clock.
+            was_live: It is a connection that was lost: the outage begins.
+        """
+        if was_live:
+            self._began_s, self._num_failures = now_s, 0
+        if self._began_s is None or not _is_worth_another(failure):
+            return None  # the first answer of all is final
+        self._num_failures += 1
+        wait_s = self._backoff.wait_s(self._num_failures)
+        if wait_s is None:
+            return None
+        asked_s = failure.retry_after_s if isinstance(failure, ApiError) else None
+        wait_s = max(wait_s, asked_s or 0.0)
+        return wait_s if now_s + wait_s - self._began_s <= self._limit_s else None
 
 
 class _Publication:
@@ -123,27 +168,60 @@ class _Publication:
         self._source = source
         self._duration_s = duration_s
         self._on_progress = on_progress
-        self.is_live = False  # the connection last tried was made
-        self.was_live = False  # some connection was made
+        self._num_connections = 0
+        self._connected_s: float | None = None  # when the connection last tried was made
+        self._must_move = False
+        self._has_begun = asyncio.Event()
 
-    async def run_once(self) -> None:
-        """Connect once and send until the source ends.
+    async def run(self, outage: _Outage) -> Progress | OmniSiftError:
+        """Send until the source ends, over one connection after another."""
+        self.tell("connecting")
+        while True:
+            try:
+                await self._run_once()
+                return self._finish()
+            except OmniSiftError as exc:
+                was_live = self._connected_s is not None
+                wait_s = outage.wait_s(exc, time.monotonic(), was_live=was_live)
+                if wait_s is None:
+                    return exc
+                self.tell("reconnecting", exc)
+            await asyncio.sleep(wait_s)
 
-        Raises:
-            OmniSiftError: The connection was not made, or was lost.
+    async def follow(self) -> None:
+        """Learn of moves from the session's events.
+
+        A courtesy of the service: without it a loss is noticed some seconds later.
         """
-        self.is_live = False
+        await self._has_begun.wait()
+        with suppress(OmniSiftError):
+            async with aclosing(self._client.events(self._session_id, replay=False)) as events:
+                async for event in events:
+                    if event.type == "session.moving" and event.data.get("stage") == "ingest":
+                        self._must_move = True
+
+    async def _run_once(self) -> None:
+        self._connected_s = None
         peer = self._new_peer(self._source, self._meter, self._duration_s)
         try:
-            async with self._offered(peer):
-                self.is_live = self.was_live = True
+            async with self._offered(peer) as resource:
+                self._connected_s = time.monotonic()
+                self._num_connections += 1
+                self._has_begun.set()
                 self.tell("live")
-                await peer.finished(on_tick=lambda: self.tell("live"))
+                await peer.finished(self._tick, lambda: self._is_known(resource))
                 await asyncio.sleep(LINGER_S)
         finally:
             await peer.close()
 
-    def finish(self) -> Progress:
+    def _tick(self) -> None:
+        self.tell("live")
+        must_move, self._must_move = self._must_move, False
+        assert self._connected_s is not None
+        if must_move and time.monotonic() - self._connected_s > MOVED_ALONG_S:
+            raise ConnectionFailed("the session moves to another replica")
+
+    def _finish(self) -> Progress:
         """Tell that all is sent.
 
         Raises:
@@ -163,6 +241,7 @@ class _Publication:
             meter.num_video_frames,
             meter.num_audio_frames,
             meter.num_late_frames,
+            max(0, self._num_connections - 1),
             failure,
         )
         if self._on_progress is not None:
@@ -170,24 +249,40 @@ class _Publication:
         return progress
 
     @asynccontextmanager
-    async def _offered(self, peer: "SendingPeer") -> AsyncIterator[None]:
-        resource = await self._client.send(whip.offer(self._session_id, await peer.offer()))
+    async def _offered(self, peer: "SendingPeer") -> AsyncIterator["WhipResource"]:
+        resource = await self._offer(await peer.offer())
         try:
             await peer.accept(resource.answer_sdp)
-            yield
+            yield resource
         finally:
             # before the peer is closed: the service then knows that this was no accident
-            with suppress(OmniSiftError):
-                await self._client.send(whip.delete(resource))
+            with suppress(OmniSiftError, TimeoutError):
+                async with asyncio.timeout(HANGUP_LIMIT_S):
+                    await self._client.send(whip.delete(resource))
+
+    async def _offer(self, sdp: str) -> "WhipResource":
+        try:
+            async with asyncio.timeout(OFFER_LIMIT_S):
+                return await self._client.send(whip.offer(self._session_id, sdp))
+        except TimeoutError as exc:
+            raise TimedOut(f"the offer was not answered within {OFFER_LIMIT_S:g} s") from exc
+
+    async def _is_known(self, resource: "WhipResource") -> bool:
+        """Whether the service still holds a connection; True where it cannot say."""
+        try:
+            async with asyncio.timeout(CHECK_LIMIT_S):
+                await self._client.send(whip.check(resource))
+        except NotFound:
+            return False
+        except (OmniSiftError, TimeoutError):
+            return True
+        return True
 
 
-def _is_passing(failure: OmniSiftError) -> bool:
-    if isinstance(failure, Conflict):
-        # the service may not have noticed yet that the last connection is dead
-        return failure.code == "already_publishing"
-    if isinstance(failure, ApiError):
-        return failure.is_retryable
-    return isinstance(failure, ConnectionFailed | TimedOut)
+def _is_worth_another(failure: OmniSiftError) -> bool:
+    # the service may not have noticed yet that the last connection is dead
+    is_taken = isinstance(failure, Conflict) and failure.code == "already_publishing"
+    return is_taken or is_passing(failure)
 
 
 def _load_media() -> "tuple[type[SendingPeer], Meter]":

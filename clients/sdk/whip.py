@@ -29,6 +29,11 @@ def offer(session_id: str, sdp: str) -> Call[WhipResource]:
     return Call("POST", path, _read_answer, sdp.encode(), headers)
 
 
+def check(resource: WhipResource) -> Call[None]:
+    """Find the connection; `NotFound` where no replica of the service holds it."""
+    return Call("GET", resource.url, no_answer)
+
+
 def delete(resource: WhipResource) -> Call[None]:
     """Stop publishing."""
     return Call("DELETE", resource.url, no_answer)

@@ -30,6 +30,14 @@ class IngestStage(Protocol):
         """Add the candidates of a `trickle-ice-sdpfrag` body (RFC 8840)."""
         ...
 
+    async def check(self, session_id: SessionId, resource_id: str) -> None:
+        """Find the publisher's connection.
+
+        Raises:
+            SessionNotFound: No replica holds it (any more).
+        """
+        ...
+
     async def hangup(self, session_id: SessionId, resource_id: str) -> None:
         """Close the publisher's connection; the session goes on and can be published to again."""
         ...

@@ -87,8 +87,11 @@ def resource_routes(backend: Backend) -> APIRouter:
     async def options() -> Response:
         return Response(status_code=200, headers=whip.resource_headers())
 
-    @router.get(RESOURCE, include_in_schema=False, openapi_extra=PUBLISHERS)
-    async def nothing() -> Response:
+    @router.get(RESOURCE, status_code=204, openapi_extra=PUBLISHERS)
+    async def check(session_id: str, resource_id: str) -> Response:
+        """Whether this connection is still held: a publisher asks when it hears nothing."""
+        record = await backend.store.get(SessionId(session_id))
+        await backend.ingest.check(record.id, resource_id)
         return Response(status_code=204)
 
     return router

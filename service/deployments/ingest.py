@@ -67,6 +67,11 @@ class IngestDeployment:
             self._worker.trickle(session_id, resource_id, fragment, if_match, steal_from=steal_from)
         )
 
+    async def check(
+        self, session_id: SessionId, resource_id: str, *, steal_from: str | None = None
+    ) -> ServiceError | None:
+        return await answer(self._worker.check(session_id, resource_id, steal_from=steal_from))
+
     async def hangup(
         self, session_id: SessionId, resource_id: str, *, steal_from: str | None = None
     ) -> ServiceError | None:

@@ -197,6 +197,9 @@ class RemoteIngest:
     ) -> None:
         await self._owned.call("trickle", session_id, resource_id, fragment, if_match)
 
+    async def check(self, session_id: SessionId, resource_id: str) -> None:
+        await self._owned.call("check", session_id, resource_id)
+
     async def hangup(self, session_id: SessionId, resource_id: str) -> None:
         await self._owned.call("hangup", session_id, resource_id)
 

@@ -157,6 +157,14 @@ class IngestSession:
         check_trickle(parsed, if_match, etag=publisher.etag, ice_ufrag=ice_ufrag)
         await publisher.source.add_candidates(parsed.candidates, is_last=parsed.is_last)
 
+    def check(self, resource_id: str) -> None:
+        """Find the publisher.
+
+        Raises:
+            SessionNotFound: It is not this publisher who publishes now.
+        """
+        self._current(resource_id)
+
     async def hangup(self, resource_id: str) -> None:
         """Close the publisher's connection; the session stays and becomes idle.
 

@@ -104,6 +104,16 @@ class IngestWorker:
         """
         await self._held(session_id, resource_id).trickle(resource_id, fragment, if_match)
 
+    async def check(
+        self, session_id: SessionId, resource_id: str, *, steal_from: str | None = None
+    ) -> None:
+        """Find a publisher's connection.
+
+        Raises:
+            SessionNotFound: It is not this publisher who publishes here now.
+        """
+        self._held(session_id, resource_id).check(resource_id)
+
     async def hangup(
         self, session_id: SessionId, resource_id: str, *, steal_from: str | None = None
     ) -> None:

@@ -271,6 +271,10 @@ def _add_media_routes(app: FastAPI, fake: FakeService) -> None:
         headers = {"location": f"/v1/sessions/{id_}/whip/{resource}", "etag": '"1"'}
         return Response(sdp, 201, headers, media_type="application/sdp")
 
+    @app.get("/v1/sessions/{id_}/whip/{resource}")
+    async def check(id_: str, resource: str) -> Response:
+        return Response(status_code=204)
+
     @app.delete("/v1/sessions/{id_}/whip/{resource}")
     async def stop(id_: str, resource: str) -> Response:
         feed = fake.feeds[id_]

@@ -57,6 +57,12 @@ class Receiver:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def fall_silent(self) -> None:
+        """Send no more reports; the connection stays."""
+        for transceiver in self._peer.getTransceivers():
+            # aiortc has no switch for this
+            transceiver.receiver._RTCRtpReceiver__rtcp_task.cancel()
+
     def _on_track(self, track: MediaStreamTrack) -> None:
         self._tasks.append(asyncio.create_task(self._drain(track)))
 

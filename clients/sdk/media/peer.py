@@ -2,20 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import InvalidAccessError, InvalidStateError
 
 from clients.sdk.errors import ConnectionFailed, MalformedAnswer
+from clients.sdk.media.pulse import Pulse
 from clients.sdk.media.source import Source
 from clients.sdk.media.tracks import Meter, Pace, SourceTrack
 
 CONNECT_LIMIT_S = 15.0
-# receivers report every second or so (RFC 3550, section 6.2: 5 s at most); ICE alone would
-# notice a dead service only after 30 s
-REPORT_LIMIT_S = 10.0
 POLL_S = 0.25
 
 
@@ -74,22 +72,30 @@ class SendingPeer:
                 raise ConnectionFailed(f"no media path after {CONNECT_LIMIT_S:g} s")
             await asyncio.sleep(0.02)
 
-    async def finished(self, on_tick: Callable[[], object]) -> None:
-        """Wait until every track has ended, calling `on_tick` meanwhile.
+    async def finished(
+        self,
+        on_tick: Callable[[], object],
+        is_known: Callable[[], Awaitable[bool]] | None = None,
+    ) -> None:
+        """Wait until every track has ended.
+
+        Args:
+            on_tick: Called meanwhile; what it raises ends the wait.
+            is_known: Asked when nothing is heard of the service: False where it holds no such
+                connection (any more), True where it does or cannot be asked. None: nobody is asked.
 
         Raises:
             ConnectionFailed: The connection was lost before.
         """
-        last_report, reported_s = await self._last_report(), self._now()
+        pulse = Pulse(self._now())
         while not all(track.is_over for track in self._tracks):
             await asyncio.sleep(POLL_S)
             on_tick()
-            report = await self._last_report()
-            if report != last_report:
-                last_report, reported_s = report, self._now()
-            is_silent = self._now() - reported_s > REPORT_LIMIT_S
-            if is_silent or self._connection.connectionState != "connected":
+            pulse.hear(await self._last_report(), self._now())
+            if pulse.is_dead(self._now()) or self._connection.connectionState != "connected":
                 raise ConnectionFailed("the media connection to the service was lost")
+            if is_known and pulse.is_suspect(self._now()) and not await is_known():
+                raise ConnectionFailed("the service no longer holds the media connection")
 
     async def close(self) -> None:
         await self._connection.close()

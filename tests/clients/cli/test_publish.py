@@ -37,6 +37,7 @@ def test_file_is_published_into_a_session_that_is_there(
     assert ran.code == 0
     assert begun == {"type": "session", "session_id": "s0", "url": service.url}
     assert done["type"] == "done"
+    assert done["reconnects"] == 0
     assert done["sent_s"] == pytest.approx(1.0, abs=0.06)
     assert done["tokens"]["video"]["in"] == 96 * done["chunks"]
     assert service.fake.feed("s0").record.status == "ended"

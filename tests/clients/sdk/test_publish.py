@@ -14,7 +14,7 @@ from clients.sdk import (
     SourceUnavailable,
 )
 from clients.sdk.backoff import Backoff
-from clients.sdk.media import VideoLimits, open_file, open_synthetic
+from clients.sdk.media import Source, VideoLimits, open_file, open_synthetic, pulse
 from clients.sdk.publish import Progress, publish
 from tests.clients.clips import BEEP_HZ, make_clip
 from tests.clients.fake_service import RunningService
@@ -117,6 +117,7 @@ async def test_lost_connection_is_made_again_and_the_source_goes_on(
     assert states[:3] == ["connecting", "live", "reconnecting"]
     assert states[-2:] == ["live", "done"]
     assert task.result().num_audio_frames >= 198
+    assert task.result().num_reconnects == 1
     assert received(service, "r1")["video"]
 
 
@@ -144,6 +145,78 @@ async def test_publisher_waits_for_its_dead_predecessor_to_be_noticed(
 
     assert isinstance(refused[-1].failure, Conflict)
     assert received(service, "r1")["video"]
+
+
+async def test_connection_that_the_service_denies_is_made_again(
+    service: RunningService, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulse, "SUSPECT_S", 0.0)
+    session = await client.create_session()
+    failures: list[str] = []
+
+    def note(progress: Progress) -> None:
+        if progress.failure is not None:
+            failures.append(str(progress.failure))
+            service.fake.refusals.clear()
+
+    service.fake.refusals["GET", "/whip/r0"] = (404, "session_not_found", {})
+    with open_synthetic() as source:
+        async with asyncio.timeout(30):
+            done = await publish(
+                client, session.id, source, duration_s=2, on_progress=note, backoff=QUICK
+            )
+
+    assert failures == ["the service no longer holds the media connection"]
+    assert done.num_reconnects == 1
+    assert received(service, "r1")["video"]
+
+
+async def test_publisher_follows_a_session_that_moves(
+    service: RunningService, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("clients.sdk.publish.MOVED_ALONG_S", 0.0)
+    session = await client.create_session()
+
+    with open_synthetic() as source:
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            task = group.create_task(
+                publish(client, session.id, source, duration_s=3, backoff=QUICK)
+            )
+            await until(lambda: service.fake.feed("s0").receivers and received(service)["audio"])
+            feed = service.fake.feed("s0")
+            feed.add_event("session.moving", stage="llm", reason="replica_died")
+            await asyncio.sleep(0.5)
+            feed.add_event("session.moving", stage="ingest", reason="drain")
+
+    assert task.result().num_reconnects == 1
+    assert received(service, "r1")["video"]
+
+
+async def test_outage_that_lasts_too_long_ends_in_its_error(
+    service: RunningService, client: AsyncClient
+) -> None:
+    session = await client.create_session()
+    failures: list[type] = []
+
+    def note(progress: Progress) -> None:
+        if progress.failure is not None:
+            failures.append(type(progress.failure))
+
+    async def publish_for_long(source: Source) -> None:
+        with pytest.raises(ConnectionFailed, match="cannot be reached"):
+            await publish(
+                client, session.id, source, on_progress=note, backoff=QUICK, outage_limit_s=1.0
+            )
+
+    with open_synthetic() as source:
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            group.create_task(publish_for_long(source))
+            await until(lambda: service.fake.feed("s0").receivers and received(service)["audio"])
+            await asyncio.to_thread(service.stop)
+    service.start()
+
+    assert 3 <= len(failures) <= 30
+    assert set(failures) == {ConnectionFailed}
 
 
 async def test_first_refusal_is_final(service: RunningService, client: AsyncClient) -> None:

@@ -32,6 +32,7 @@ def test_location_is_resolved_against_the_url_of_the_answer(location: str, url: 
     assert resource.url == url
     assert resource.answer_sdp == "v=0\r\n"
     assert whip.delete(resource).path == url
+    assert (whip.check(resource).method, whip.check(resource).path) == ("GET", url)
 
 
 @pytest.mark.parametrize(

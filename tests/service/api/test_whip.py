@@ -59,6 +59,7 @@ async def test_walk_through_from_offer_to_hang_up(
 
         live = await client.wait_until_live(session.id)
         assert live.status == "live"
+        assert (await http.get(location)).status_code == 204
         assert (await http.delete(location)).status_code == 200
 
     async def is_idle() -> bool:
@@ -66,6 +67,7 @@ async def test_walk_through_from_offer_to_hang_up(
 
     await eventually(is_idle)
     assert (await http.delete(location)).status_code == 404
+    assert (await http.get(location)).status_code == 404
 
 
 @pytest.mark.webrtc

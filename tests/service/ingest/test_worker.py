@@ -134,7 +134,12 @@ async def test_the_walk_through_of_a_whip_client(worker: IngestWorker, replica: 
 
     with pytest.raises(SessionNotFound):
         await worker.hangup(SESSION, "another")
+    with pytest.raises(SessionNotFound):
+        await worker.check(SESSION, "another")
+    await worker.check(SESSION, answer.resource_id)
     await worker.hangup(SESSION, answer.resource_id)
+    with pytest.raises(SessionNotFound):
+        await worker.check(SESSION, answer.resource_id)
     assert await is_at(replica, SessionStatus.IDLE)
     with pytest.raises(SessionNotFound):
         await worker.hangup(SESSION, answer.resource_id)

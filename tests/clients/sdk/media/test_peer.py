@@ -86,3 +86,31 @@ async def test_receiver_that_falls_silent_is_a_lost_connection() -> None:
             await peer.finished(hurry)
         await peer.close()
     await receiver.close()
+
+
+async def test_connection_that_the_service_denies_is_lost_after_a_short_silence() -> None:
+    clock_s = 0.0
+    asked_at_s: list[float] = []
+
+    async def is_denied_in_the_end() -> bool:
+        asked_at_s.append(clock_s)
+        return len(asked_at_s) < 3
+
+    def hurry() -> None:
+        nonlocal clock_s
+        clock_s += 1.0
+
+    receiver = Receiver()
+    with open_synthetic() as source:
+        peer = SendingPeer(source, Meter(), None, now=lambda: clock_s)
+        await peer.accept(await receiver.answer(await peer.offer()))
+        # no report is heard
+        await receiver.fall_silent()
+
+        with pytest.raises(ConnectionFailed, match="no longer holds"):
+            await peer.finished(hurry, is_denied_in_the_end)
+        await peer.close()
+    await receiver.close()
+
+    assert len(asked_at_s) == 3
+    assert asked_at_s[-1] < 11.0

@@ -10,6 +10,7 @@ from clients.cli.environment import Environment
 
 AddParser = Callable[..., argparse.ArgumentParser]
 
+ACTIONS = ("list", "show", "share", "end")
 PROFILES = ("live", "paper-35", "paper-25", "speech", "full")
 
 
@@ -97,9 +98,9 @@ def _add_watch(add: AddParser) -> None:
 
 
 def _add_sessions(add: AddParser) -> None:
-    parser = add("sessions", help="list, show or end sessions")
-    parser.add_argument("action", nargs="?", default="list", choices=("list", "show", "end"))
-    parser.add_argument("session", nargs="?", metavar="ID", help="which one, to show or end")
+    parser = add("sessions", help="list, show, share or end sessions")
+    parser.add_argument("action", nargs="?", default="list", choices=ACTIONS)
+    parser.add_argument("session", nargs="?", metavar="ID", help="which one, unless to list")
     parser.add_argument("--json", action="store_true")
 
 

@@ -14,7 +14,7 @@ from clients.cli.ask import ask
 from clients.cli.console import Console
 from clients.cli.environment import read_environment
 from clients.cli.publish import Order, run_publish
-from clients.cli.sessions import end_session, list_sessions, show_session
+from clients.cli.sessions import end_session, list_sessions, share_session, show_session
 from clients.cli.watch import watch
 from clients.sdk import AsyncClient, Client, MissingDependency, OmniSiftError, SourceUnavailable
 
@@ -68,8 +68,8 @@ def _run(options: argparse.Namespace, console: Console) -> None:
         elif options.action == "list":
             list_sessions(client, console, is_json=options.json)
         else:
-            act = show_session if options.action == "show" else end_session
-            act(client, console, options.session, is_json=options.json)
+            act = {"show": show_session, "share": share_session, "end": end_session}
+            act[options.action](client, console, options.session, is_json=options.json)
 
 
 def _ask(client: Client, options: argparse.Namespace, console: Console) -> None:

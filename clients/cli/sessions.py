@@ -28,6 +28,16 @@ def show_session(client: Client, console: Console, session_id: str, *, is_json: 
         console.result(session_card(session))
 
 
+def share_session(client: Client, console: Console, session_id: str, *, is_json: bool) -> None:
+    """Make a link that lets somebody watch this session, and ask, for an hour."""
+    made = client.mint_token(session_id)
+    if is_json:
+        console.json(encode(made))
+        return
+    # in the fragment it is neither sent nor logged
+    console.result(f"{client.base_url.rstrip('/')}/?session={session_id}#token={made.token}")
+
+
 def end_session(client: Client, console: Console, session_id: str, *, is_json: bool) -> None:
     client.end_session(session_id)
     if is_json:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -16,7 +16,7 @@ from clients.sdk.calls import AskOptions, Call, SessionOptions
 from clients.sdk.errors import OmniSiftError, TimedOut
 from clients.sdk.events import Event
 from clients.sdk.feed import SILENCE_LIMIT_S, EventFeed
-from clients.sdk.models import Answer, Session, Timeline, Turn
+from clients.sdk.models import Answer, Session, SessionToken, Timeline, Turn
 from clients.sdk.transport import (
     DEFAULT_URL,
     POLL_S,
@@ -79,6 +79,25 @@ class AsyncClient:
     async def end_session(self, session_id: str) -> None:
         """End a session: its publisher is disconnected and its context is freed."""
         await self.send(calls.end_session(session_id))
+
+    async def mint_token(
+        self,
+        session_id: str,
+        *,
+        scopes: Sequence[str] | None = None,
+        ttl_s: float | None = None,
+    ) -> SessionToken:
+        """Make a token that opens this session only, for `ttl_s` seconds.
+
+        Args:
+            session_id: Which session; it is this key's.
+            scopes: Of "publish" and "ask", those of the key at most; None: to ask.
+            ttl_s: Its life; None: an hour.
+
+        Raises:
+            Forbidden: The key lacks a scope, or is itself a token.
+        """
+        return await self.send(calls.mint_token(session_id, scopes, ttl_s))
 
     async def timeline(self, session_id: str) -> Timeline:
         return await self.send(calls.timeline(session_id))

@@ -4,14 +4,14 @@ Both clients send these, so that no request is built, and no answer read, in two
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypedDict, TypeVar
 from urllib.parse import quote
 
 from clients.sdk.codec import decode
 from clients.sdk.errors import Conflict, MalformedAnswer, error_from_response
-from clients.sdk.models import Answer, Session, SessionList, Timeline, Turn, TurnList
+from clients.sdk.models import Answer, Session, SessionList, SessionToken, Timeline, Turn, TurnList
 
 T = TypeVar("T")
 EVENT_STREAM = "text/event-stream"
@@ -103,6 +103,13 @@ def timeline(session_id: str) -> Call[Timeline]:
 def turns(session_id: str) -> Call[tuple[Turn, ...]]:
     read = _json_as(TurnList)
     return Call("GET", f"{session_path(session_id)}/turns", lambda reply: read(reply).data)
+
+
+def mint_token(
+    session_id: str, scopes: Sequence[str] | None, ttl_s: float | None
+) -> Call[SessionToken]:
+    body = {"scopes": None if scopes is None else list(scopes), "ttl_s": ttl_s}
+    return _post(f"{session_path(session_id)}/tokens", body, _json_as(SessionToken))
 
 
 def ask(session_id: str, question: str, options: AskOptions) -> Call[Answer]:

@@ -1,7 +1,7 @@
 """The blocking client. Knows only httpx and the values of `clients.sdk`."""
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -15,7 +15,7 @@ from clients.sdk.calls import AskOptions, Call, SessionOptions
 from clients.sdk.errors import OmniSiftError, TimedOut
 from clients.sdk.events import Event
 from clients.sdk.feed import SILENCE_LIMIT_S, EventFeed
-from clients.sdk.models import Answer, Session, Timeline, Turn
+from clients.sdk.models import Answer, Session, SessionToken, Timeline, Turn
 from clients.sdk.transport import (
     DEFAULT_URL,
     POLL_S,
@@ -77,6 +77,25 @@ class Client:
     def end_session(self, session_id: str) -> None:
         """End a session: its publisher is disconnected and its context is freed."""
         self.send(calls.end_session(session_id))
+
+    def mint_token(
+        self,
+        session_id: str,
+        *,
+        scopes: Sequence[str] | None = None,
+        ttl_s: float | None = None,
+    ) -> SessionToken:
+        """Make a token that opens this session only, for `ttl_s` seconds.
+
+        Args:
+            session_id: Which session; it is this key's.
+            scopes: Of "publish" and "ask", those of the key at most; None: to ask.
+            ttl_s: Its life; None: an hour.
+
+        Raises:
+            Forbidden: The key lacks a scope, or is itself a token.
+        """
+        return self.send(calls.mint_token(session_id, scopes, ttl_s))
 
     def timeline(self, session_id: str) -> Timeline:
         return self.send(calls.timeline(session_id))

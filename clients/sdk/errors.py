@@ -8,11 +8,13 @@ OmniSiftError
 ├── MissingDependency      a package that publishing needs is not installed: install it
 └── ApiError               the service said no: see `code`, `message`, `details`
     ├── BadRequest         400, 413, 415, 422 and other 4xx: change the request
-    ├── Unauthorized       401, 403: give a valid key
+    ├── Unauthorized       401: give a valid key
+    │   └── Forbidden      403: give a key, or a token, that has the scope
     ├── NotFound           404: check the session's id
     ├── Conflict           409: the session's state forbids it; `is_retryable` says if waiting helps
     ├── Unavailable        502, 503, 504: try again, after `retry_after_s` if that is given
-    │   └── Overloaded     429, and 503 with code `at_capacity`: likewise, with less load
+    │   └── Overloaded     503 with code `at_capacity`: likewise, with less load
+    │       └── RateLimited  429: this key is at its limit; wait `retry_after_s`
     └── ServerFault        other 5xx: report it
 """
 
@@ -81,7 +83,11 @@ class BadRequest(ApiError):
 
 
 class Unauthorized(ApiError):
-    """The key is missing, wrong, or may not do this."""
+    """The key or token is missing, wrong or over."""
+
+
+class Forbidden(Unauthorized):
+    """The key or token is valid, but lacks the scope; `details["scopes"]` are what it takes."""
 
 
 class NotFound(ApiError):
@@ -100,6 +106,10 @@ class Overloaded(Unavailable):
     """A limit is reached."""
 
 
+class RateLimited(Overloaded):
+    """A limit of this key is reached; `retry_after_s` says how long to wait."""
+
+
 class ServerFault(ApiError):
     """The service failed in a way it did not foresee."""
 
@@ -113,10 +123,10 @@ def is_passing(failure: OmniSiftError) -> bool:
 
 _KIND_BY_STATUS: dict[int, type[ApiError]] = {
     401: Unauthorized,
-    403: Unauthorized,
+    403: Forbidden,
     404: NotFound,
     409: Conflict,
-    429: Overloaded,
+    429: RateLimited,
     502: Unavailable,
     503: Unavailable,
     504: Unavailable,
@@ -124,6 +134,9 @@ _KIND_BY_STATUS: dict[int, type[ApiError]] = {
 # inside a stream there is no status, and a code says more than 503 does
 _KIND_BY_CODE: dict[str, type[ApiError]] = {
     "bad_request": BadRequest,
+    "unauthorized": Unauthorized,
+    "forbidden": Forbidden,
+    "rate_limited": RateLimited,
     "unprocessable": BadRequest,
     "session_not_found": NotFound,
     "session_ended": Conflict,

@@ -131,6 +131,21 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionToken:
+    """A short-lived credential for one session; `api_key` of a client takes it.
+
+    Attributes:
+        token: Show it to nobody who should not get in; the service keeps it nowhere.
+        expires_at_s: Unix time.
+    """
+
+    token: str = field(repr=False)
+    session_id: str
+    scopes: tuple[str, ...]
+    expires_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One question and its answer, as the session remembers it.
 
@@ -190,6 +205,7 @@ __all__ = [
     "ModalityTokens",
     "Session",
     "SessionList",
+    "SessionToken",
     "Timeline",
     "TimelineChunk",
     "Tokens",

@@ -211,6 +211,12 @@ def _add_session_routes(app: FastAPI, fake: FakeService) -> None:
     async def get(id_: str) -> Any:
         return fake.feeds[id_].record if id_ in fake.feeds else _missing(id_)
 
+    @app.post("/v1/sessions/{id_}/tokens", status_code=201)
+    async def mint(id_: str, body: schemas.CreateToken) -> schemas.SessionToken:
+        return schemas.SessionToken(
+            token=f"ost_{id_}", session_id=id_, scopes=list(body.scopes), expires_at_s=body.ttl_s
+        )
+
     @app.delete("/v1/sessions/{id_}")
     async def end(id_: str) -> Response:
         if id_ not in fake.feeds:

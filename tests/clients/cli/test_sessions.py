@@ -27,6 +27,15 @@ def test_session_is_shown(service: RunningService, run: Run) -> None:
     assert run("sessions", "show", "s0", "--json").json[0]["chunks"] == 1
 
 
+def test_session_is_shared_by_a_link_whose_token_is_never_sent(
+    service: RunningService, run: Run
+) -> None:
+    service.fake.create()
+
+    assert run("sessions", "share", "s0").out == f"{service.url}/?session=s0#token=ost_s0\n"
+    assert run("sessions", "share", "s0", "--json").json[0]["token"] == "ost_s0"
+
+
 def test_session_is_ended(service: RunningService, run: Run) -> None:
     service.fake.create()
 

@@ -51,6 +51,15 @@ def test_session_lives_from_create_to_end(client: Client) -> None:
     assert client.get_session(created.id).has_ended
 
 
+def test_token_of_a_session_is_made_and_stays_out_of_sight(client: Client, feed: Feed) -> None:
+    token = client.mint_token("s0", scopes=["publish", "ask"], ttl_s=60)
+
+    assert (token.token, token.session_id) == ("ost_s0", "s0")
+    assert (token.scopes, token.expires_at_s) == (("publish", "ask"), 60)
+    assert "ost_s0" not in repr(token)
+    assert client.mint_token("s0").scopes == ("ask",)
+
+
 def test_question_is_answered_and_remembered(client: Client, feed: Feed) -> None:
     answer = client.ask("s0", "what is seen ?", window_s=2.0, max_tokens=8)
 

@@ -11,6 +11,7 @@ ServiceError                 code                  HTTP  retryable
 │   └── UrlRefused           url_refused            400  no
 ├── Unauthorized             unauthorized           401  no
 ├── Forbidden                forbidden              403  no
+├── ModelNotFound            model_not_found        404  no
 ├── RateLimited              rate_limited           429  yes, after `retry_after_s`
 ├── SessionError
 │   ├── SessionNotFound      session_not_found      404  no
@@ -157,6 +158,16 @@ class Forbidden(ServiceError):
 
     def __init__(self, reason: str, *, scopes: Iterable[str] = ()) -> None:
         super().__init__(reason, scopes=sorted(scopes) or None)
+
+
+class ModelNotFound(ServiceError):
+    """A model that this service does not run."""
+
+    code = "model_not_found"
+    http_status = 404
+
+    def __init__(self, name: str, *, known: str) -> None:
+        super().__init__(f"no model {name!r}; this service runs {known!r}", field="model")
 
 
 class RateLimited(ServiceError):

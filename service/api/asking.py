@@ -8,11 +8,13 @@ from service.access.caller import Caller
 from service.api import schemas
 from service.api.authority import check_visible
 from service.api.backend import Backend
+from service.api.neutral import check_neutral
 from service.errors import AnswerInterrupted, BadRequest, SessionEnded
 from service.llm.engine import Finished, Message, Question, Sampling, TokenDelta
 from service.sessions.record import Session, SessionId, SessionStatus
 
 Items = AsyncGenerator[TokenDelta | Finished, None]
+SYSTEM_ROLES = ("system", "developer")  # OpenAI's newer name for the same
 
 
 def new_question_id(prefix: str) -> str:
@@ -38,16 +40,18 @@ def chat_question(question_id: str, request: schemas.ChatCompletionRequest) -> Q
     """The question of a chat completion.
 
     Raises:
-        BadRequest: The last message is not the user's, or a part is not text.
+        BadRequest: The last message is not the user's, a part is not text, or a field asks for what
+            is not offered.
     """
+    check_neutral(request.model_extra or {})
     stop = [request.stop] if isinstance(request.stop, str) else (request.stop or [])
     return Question(
         id=question_id,
         messages=conversation(request.messages),
         sampling=Sampling(
             max_tokens=request.max_completion_tokens or request.max_tokens or 128,
-            temperature=request.temperature,
-            top_p=request.top_p,
+            temperature=request.temperature or 0.0,
+            top_p=1.0 if request.top_p is None else request.top_p,
             seed=request.seed,
             stop=tuple(stop),
         ),
@@ -61,8 +65,8 @@ def conversation(messages: Sequence[schemas.ChatMessage]) -> tuple[Message, ...]
     The stream is the start of the first user message, so what a system message says is put before
     the first user text; the session's own instructions stay as they were when it was created.
     """
-    system = [_text(message) for message in messages if message.role == "system"]
-    turns = [Message(m.role, _text(m)) for m in messages if m.role != "system"]
+    system = [_text(message) for message in messages if message.role in SYSTEM_ROLES]
+    turns = [Message(m.role, _text(m)) for m in messages if m.role not in SYSTEM_ROLES]
     if not turns or turns[-1].role != "user":
         raise BadRequest("the last message must be the user's", field="messages")
     if turns[0].role != "user":

@@ -13,7 +13,7 @@ from service.api.authority import CallerOf, needs
 from service.api.backend import Backend, ModelInfo
 from service.api.errors import error_body
 from service.clock import Clock
-from service.errors import ServiceError
+from service.errors import ModelNotFound, ServiceError
 from service.llm.engine import Finished, TokenDelta
 from service.sessions.record import Session
 
@@ -45,15 +45,25 @@ def chat_routes(backend: Backend, clock: Clock) -> APIRouter:
     @router.get("/v1/models", openapi_extra=needs())
     async def models() -> dict[str, Any]:
         """The one model that answers."""
-        model = {
-            "id": backend.model.name,
-            "object": "model",
-            "created": backend.model.created_at_s,
-            "owned_by": "omnisift",
-        }
-        return {"object": "list", "data": [model]}
+        return {"object": "list", "data": [_model(backend.model)]}
+
+    @router.get("/v1/models/{model}", openapi_extra=needs())
+    async def model(model: str) -> dict[str, Any]:
+        """The model, where it is the one that answers."""
+        if model != backend.model.name:
+            raise ModelNotFound(model, known=backend.model.name)
+        return _model(backend.model)
 
     return router
+
+
+def _model(model: ModelInfo) -> dict[str, Any]:
+    return {
+        "id": model.name,
+        "object": "model",
+        "created": model.created_at_s,
+        "owned_by": "omnisift",
+    }
 
 
 class _Reply:

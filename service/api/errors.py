@@ -36,6 +36,9 @@ def error_response(error: ServiceError, path: str) -> JSONResponse:
     headers = {}
     if error.retry_after_s is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    if path.startswith(OPENAI_PATHS):
+        # OpenAI's clients repeat every 409 and 5xx unless they are told
+        headers["x-should-retry"] = str(error.is_retryable).lower()
     if error.http_status == 401:
         headers["WWW-Authenticate"] = "Bearer"  # RFC 6750, section 3
     return JSONResponse(error_body(error, path), error.http_status, headers=headers)

@@ -191,13 +191,13 @@ class Timeline(Response):
     chunks: list[TimelineChunk]
 
 
-# OpenAI chat completions; unknown fields are ignored there, as clients send many
+# OpenAI chat completions; fields that are not named here are for `service.api.neutral`
 
 
 class ChatMessage(BaseModel):
     """A message; content is a string, or a list of `{"type": "text", "text"}` parts."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "developer", "user", "assistant"]
     content: str | list[dict[str, Any]]
 
 
@@ -208,20 +208,21 @@ class StreamOptions(BaseModel):
 
 
 class ChatCompletionRequest(BaseModel):
-    """`POST /v1/chat/completions` with our extra field `session_id`."""
+    """`POST /v1/chat/completions` with our extra field `session_id`; null is as good as absent."""
+
+    model_config = ConfigDict(extra="allow")
 
     model: str = ""
     session_id: str
     messages: list[ChatMessage] = Field(min_length=1, max_length=64)
-    stream: bool = False
+    stream: bool | None = False
     stream_options: StreamOptions | None = None
     max_tokens: int | None = Field(None, ge=1, le=4096)
     max_completion_tokens: int | None = Field(None, ge=1, le=4096)
-    temperature: float = Field(0.0, ge=0, le=2)
-    top_p: float = Field(1.0, gt=0, le=1)
+    temperature: float | None = Field(0.0, ge=0, le=2)
+    top_p: float | None = Field(1.0, gt=0, le=1)
     seed: int | None = Field(None, ge=0)
     stop: str | StopStrings | None = None
-    n: Literal[1] = 1
     window_s: float | None = Field(None, gt=0)
 
 

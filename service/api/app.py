@@ -57,6 +57,7 @@ class ApiConfig:
     watchers: WatchersConfig = field(default_factory=WatchersConfig)
     cors_origins: Sequence[str] = ()
     ice_servers: Sequence[str] = ()
+    turn_secret: bytes | None = None
     keyring: Keyring = field(default_factory=Keyring)
     token_secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     max_token_ttl_s: float = 86_400.0
@@ -82,6 +83,7 @@ def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
             clock,
             default_profile=config.default_profile,
             ice_servers=config.ice_servers,
+            turn_secret=config.turn_secret,
         )
     )
     app.include_router(resource_routes(backend))

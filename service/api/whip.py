@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request, Response
 
 from service.access.caller import Scope
+from service.access.turn import turn_credentials
 from service.api import schemas
 from service.api.authority import CallerOf, needs
 from service.api.backend import Backend
@@ -21,11 +22,26 @@ PUBLISHERS = needs(Scope.PUBLISH)
 
 
 def endpoint_routes(
-    backend: Backend, clock: Clock, *, default_profile: str, ice_servers: Sequence[str] = ()
+    backend: Backend,
+    clock: Clock,
+    *,
+    default_profile: str,
+    ice_servers: Sequence[str] = (),
+    turn_secret: bytes | None = None,
 ) -> APIRouter:
-    """The URLs that take offers; clients are told of `ice_servers` (STUN and TURN URLs)."""
+    """The URLs that take offers.
+
+    Args:
+        backend: The service behind.
+        clock: Unix time.
+        default_profile: Of sessions made here.
+        ice_servers: STUN and TURN URLs that clients are told of.
+        turn_secret: Shared with the TURN servers; clients get credentials made from it.
+    """
     router = APIRouter(tags=["whip"])
-    ice_links = [whip.ice_server_link(url) for url in ice_servers]
+
+    def ice_links() -> list[str]:
+        return [_ice_link(url, turn_secret, clock()) for url in ice_servers]
 
     @router.post("/whip", status_code=201, response_class=Response, openapi_extra=PUBLISHERS)
     async def publish_new(request: Request, caller: CallerOf) -> Response:
@@ -39,7 +55,7 @@ def endpoint_routes(
         except ServiceError:
             await backend.ingest.end(session_id, "offer_rejected")
             raise
-        return _created(session_id, answer, ice_links)
+        return _created(session_id, answer, ice_links())
 
     @router.post(ENDPOINT, status_code=201, response_class=Response, openapi_extra=PUBLISHERS)
     async def publish(session_id: str, request: Request) -> Response:
@@ -48,12 +64,12 @@ def endpoint_routes(
         record = await backend.store.get(SessionId(session_id))
         if record.status is SessionStatus.ENDED:
             raise SessionEnded(session_id, reason=record.end_reason)
-        return _created(record.id, await backend.ingest.offer(record.id, offer), ice_links)
+        return _created(record.id, await backend.ingest.offer(record.id, offer), ice_links())
 
     @router.options("/whip", include_in_schema=False, openapi_extra=PUBLISHERS)
     @router.options(ENDPOINT, include_in_schema=False, openapi_extra=PUBLISHERS)
     async def options() -> Response:
-        return Response(status_code=200, headers=whip.endpoint_headers(ice_links))
+        return Response(status_code=200, headers=whip.endpoint_headers(ice_links()))
 
     @router.get("/whip", include_in_schema=False, openapi_extra=PUBLISHERS)
     @router.get(ENDPOINT, include_in_schema=False, openapi_extra=PUBLISHERS)
@@ -61,6 +77,13 @@ def endpoint_routes(
         return Response(status_code=204)
 
     return router
+
+
+def _ice_link(url: str, turn_secret: bytes | None, now_s: float) -> str:
+    if turn_secret is None or not url.startswith(("turn:", "turns:")):
+        return whip.ice_server_link(url)
+    made = turn_credentials(turn_secret, "publisher", now_s)
+    return whip.ice_server_link(url, username=made.username, credential=made.credential)
 
 
 def resource_routes(backend: Backend) -> APIRouter:

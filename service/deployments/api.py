@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import SecretStr
 from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp
 
@@ -70,8 +71,13 @@ class ApiDeployment:
             ),
             cors_origins=limits.cors_origins,
             ice_servers=limits.ice_servers,
+            turn_secret=_bytes(limits.turn_secret),
             keyring=auth.keyring(),
             token_secret=auth.token_secret.get_secret_value().encode(),
             max_token_ttl_s=auth.max_token_ttl_s,
         )
         return DisconnectOnCancel(create_app(self._backend, config))
+
+
+def _bytes(secret: SecretStr | None) -> bytes | None:
+    return None if secret is None else secret.get_secret_value().encode()

@@ -27,6 +27,7 @@ from service.settings import Replicas, Settings
 APP_NAME = "omnisift"
 OBJECT_STORE_BYTES = 200 << 20  # chunks travel by gRPC; the default would reserve 30 % of memory
 LOGGING = LoggingConfig(log_level="WARNING", enable_access_log=False)
+PLACE_RATIO = 0.001  # of a node group's resource: it says where, not how many
 # by keywords in a dict, since the model's own signature hides them from the type checker
 BY_SESSION = RequestRouterConfig.model_validate(
     {"request_router_class": SessionRouter, "request_routing_stats_period_s": 1.0}
@@ -85,10 +86,34 @@ def _deploy(cls: type[Any], part: Replicas, settings: Settings, **options: Any) 
         name=name,
         **replicas,
         health_check_period_s=settings.health_check_s,
-        ray_actor_options={"num_cpus": part.num_cpus, "num_gpus": part.num_gpus},
+        ray_actor_options=_resources(part),
         logging_config=LOGGING,
         **options,
     )
+
+
+def _resources(part: Replicas) -> dict[str, Any]:
+    reserved: dict[str, Any] = {"num_cpus": part.num_cpus, "num_gpus": part.num_gpus}
+    if part.node_group is not None:
+        reserved["resources"] = {part.node_group: PLACE_RATIO}
+    return reserved
+
+
+def application(args: dict[str, str]) -> Application:
+    """The same by the settings in the environment: what a cluster's Serve config imports.
+
+    Args:
+        args: None; settings are environment variables, as for `make serve`.
+
+    Raises:
+        ValueError: A setting is missing or wrong, or there are arguments.
+    """
+    if args:
+        raise ValueError(f"settings are environment variables, not arguments: {sorted(args)}")
+    settings = Settings()
+    if settings.redis_url is None:
+        raise ValueError("OMNISIFT_REDIS_URL is required on a cluster")
+    return build_app(settings)
 
 
 @contextmanager
@@ -154,4 +179,4 @@ def _free_port(host: str) -> int:
         return int(probe.getsockname()[1])
 
 
-__all__ = ["APP_NAME", "build_app", "running"]
+__all__ = ["APP_NAME", "application", "build_app", "running"]

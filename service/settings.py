@@ -33,6 +33,9 @@ class Replicas(Part):
     replicas: int = Field(1, ge=1, description="replicas of this deployment")
     num_cpus: float = Field(0.1, ge=0, description="CPUs that Ray reserves for a replica")
     num_gpus: float = Field(0.0, ge=0, description="GPUs that Ray reserves for a replica")
+    node_group: str | None = Field(
+        None, description="nodes that replicas go to: those with a Ray resource of this name"
+    )
     max_replicas: int | None = Field(
         None, ge=1, description="follow the load up to so many; unset: always `replicas`"
     )
@@ -58,6 +61,9 @@ class ApiSettings(Replicas):
     )
     cors_origins: list[str] = Field([], description="origins of pages served elsewhere")
     ice_servers: list[str] = Field([], description="STUN and TURN URLs told to publishers")
+    turn_secret: SecretStr | None = Field(
+        None, description="shared with the TURN servers, to make credentials that expire"
+    )
 
 
 class IngestSettings(Replicas):
@@ -271,15 +277,18 @@ class Settings(BaseSettings):
         return dtype
 
 
+RAY_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # a chunk of 640x480 frames is 3.7 MB, its transport's default limit 4 MiB
+    "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(64 << 20),
+    # live load changes within seconds; by default replicas report it every ten
+    "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "2",
+    "RAY_preload_python_modules": "service.deployments.preload",
+}
+"""What Ray reads from the environment when it is imported, on every node."""
+
+
 def export_ray_environment() -> None:
-    """Set what Ray reads from the environment when it is imported, unless it is set already."""
-    defaults = {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        # a chunk of 640x480 frames is 3.7 MB, its transport's default limit 4 MiB
-        "RAY_SERVE_REPLICA_GRPC_MAX_MESSAGE_LENGTH": str(64 << 20),
-        # live load changes within seconds; by default replicas report it every ten
-        "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "2",
-        "RAY_preload_python_modules": "service.deployments.preload",
-    }
-    for name, value in defaults.items():
+    """Set `RAY_ENVIRONMENT`, but for what is set already."""
+    for name, value in RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)

@@ -152,7 +152,9 @@ def _redis(settings: Settings) -> Iterator[str]:
     if settings.redis_url is not None:
         yield settings.redis_url.get_secret_value()
         return
-    with start_redis_server() as url:
+    if settings.redis_dir is not None:
+        settings.redis_dir.mkdir(parents=True, exist_ok=True)
+    with start_redis_server(data_dir=settings.redis_dir, is_supervised=True) as url:
         yield url
 
 

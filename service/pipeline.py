@@ -235,14 +235,18 @@ class SessionPipeline:
     async def _tell(self) -> None:
         while (event := await self._events.get()) is not None:
             try:
-                async with asyncio.timeout(self._config.retry.attempt_s):
-                    await self._store.publish(event)
-                    if event.type == "chunk":
-                        await self._store.set_lag(self._session_id, event.data["lag_s"])
-            except (ServiceError, TimeoutError) as error:
+                await insist(
+                    partial(self._publish, event), stage="store", config=self._config.retry
+                )
+            except ServiceError as error:
                 logger.warning(
                     "%s event lost: %s", event.type, error, extra=self._fields(event.data)
                 )
+
+    async def _publish(self, event: Event) -> None:
+        await self._store.publish(event)
+        if event.type == "chunk":
+            await self._store.set_lag(self._session_id, event.data["lag_s"])
 
     def _log_failure(self, index: int, stage: str, error: Exception) -> None:
         known = isinstance(error, ServiceError)

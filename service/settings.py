@@ -104,6 +104,9 @@ class LLMSettings(Replicas):
 
     num_cpus: float = Field(0.4, ge=0, description="CPUs that Ray reserves for a replica")
     lease_s: float = Field(10.0, gt=0, description="lease of a session without renewal")
+    outage_s: float = Field(
+        300.0, ge=0, description="how long questions are answered from the cache without Redis"
+    )
     num_pages: int = Field(4096, ge=16, description="pages of the KV cache")
     page_tokens: int = Field(16, ge=1, description="tokens per page")
     step_tokens: int = Field(512, ge=16, description="tokens of one packed forward")
@@ -240,6 +243,9 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65_535, description="port of the HTTP server")
     redis_url: SecretStr | None = Field(
         None, description="Redis >= 6.2; unset: the service starts a server of its own on loopback"
+    )
+    redis_dir: Path | None = Field(
+        None, description="where the service's own Redis keeps its data; unset: for one run only"
     )
     model: str = Field(
         str(EMBEDDED_MODEL),

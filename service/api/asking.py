@@ -93,13 +93,13 @@ def _text(message: schemas.ChatMessage) -> str:
 
 
 async def open_session(backend: Backend, session_id: str, caller: Caller) -> Session:
-    """The session's record, as long as it can be asked.
+    """The session's record, as long as it can be asked; while Redis is away, as it was last read.
 
     Raises:
         SessionNotFound: There is none, or it is not the caller's to see.
         SessionEnded: It is over.
     """
-    record = await backend.store.get(SessionId(session_id))
+    record = await backend.store.recall(SessionId(session_id))
     check_visible(caller, record)
     if record.status is SessionStatus.ENDED:
         raise SessionEnded(session_id, reason=record.end_reason)

@@ -75,7 +75,8 @@ def check_visible(caller: Caller, record: Session) -> None:
 
 async def _check_path(store: SessionStore, caller: Caller, session_id: SessionId) -> None:
     if caller.session_id is None:
-        check_visible(caller, await store.get(session_id))
+        # whose it is never changes, so a record of before will do
+        check_visible(caller, await store.recall(session_id))
     elif caller.session_id != session_id:
         raise SessionNotFound(session_id)
 

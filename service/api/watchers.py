@@ -1,7 +1,8 @@
 """Watchers of event feeds: a bounded number of SSE streams read from the store."""
 
+import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from service.sessions.store import SessionStore
 
 WHOLE_FEED = 10_000  # above any bound of a feed
 RETRY_S = 5.0
+OUTAGE_PAUSE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class Watchers:
                     num_bytes += len(message)
                     if num_bytes >= self._config.max_stream_bytes:
                         return
-        except (SessionNotFound, StoreUnavailable):
+        except SessionNotFound:
             return  # the client reconnects with its cursor, and is told what is wrong then
         finally:
             self._num_streams[key_id] -= 1
@@ -92,9 +94,7 @@ class Watchers:
     ) -> AsyncGenerator[bytes, None]:
         yield sse.KEEP_ALIVE  # the response starts now, not with the first event
         while True:
-            entries = await self._store.events(
-                session_id, after=after, block_s=self._config.keep_alive_s
-            )
+            entries = await self._next(session_id, after)
             if not entries:
                 yield sse.KEEP_ALIVE
             for cursor, event in entries:
@@ -102,6 +102,16 @@ class Watchers:
                 yield sse.encode(_fields(event), event=event.type, cursor=cursor)
                 if event.type == "session.ended":
                     return
+
+    async def _next(self, session_id: SessionId, after: str | None) -> Sequence[tuple[str, Event]]:
+        """Events after the cursor; none when none came in time, or while the store is away."""
+        try:
+            return await self._store.events(
+                session_id, after=after, block_s=self._config.keep_alive_s
+            )
+        except StoreUnavailable:
+            await asyncio.sleep(OUTAGE_PAUSE_S)
+            return ()
 
 
 def _fields(event: Event) -> dict[str, object]:

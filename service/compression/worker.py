@@ -18,7 +18,7 @@ from compressor.tokens import CompressedChunk, TokenCounts
 from service.compression.batcher import CompressionBatcher
 from service.compression.checkpoint import load_selector
 from service.compression.held import HeldSession, HeldSessions
-from service.errors import ServiceError, Unprocessable
+from service.errors import ServiceError, StoreUnavailable, Unprocessable
 from service.media.chunk import EncodedChunk
 from service.metrics import Metrics
 from service.sessions.record import ChunkRecord, SessionConfig, SessionId, Stage
@@ -172,6 +172,8 @@ class CompressorWorker:
             )
             if held.compressor is None or held.epoch != lease.epoch:
                 return lease, await self._load(held, lease)
+        except StoreUnavailable:
+            raise  # what is held is of an epoch: it is good for as long as that one is
         except ServiceError:
             held.forget()
             raise

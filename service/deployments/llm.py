@@ -52,6 +52,7 @@ class LLMDeployment:
             self._replica.metrics,
             replica=self._replica.id,
             lease_s=limits.lease_s,
+            outage_s=limits.outage_s,
         )
 
     async def append(

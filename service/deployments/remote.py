@@ -87,7 +87,7 @@ class OwnedStage:
 
     async def _owner(self, session_id: SessionId) -> str | None:
         try:
-            return (await self._store.get(session_id)).owners.get(self._stage)
+            return (await self._store.recall(session_id)).owners.get(self._stage)
         except StoreUnavailable:
             return None  # this process's own binding still reaches a session in cache
 

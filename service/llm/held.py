@@ -16,6 +16,7 @@ class HeldSession:
 
     Attributes:
         lease: Under which it was last used; None before the first time.
+        claimed_at_s: Time of the last claim of that lease.
         is_open: The engine holds it.
         last_index: Index of the last log entry applied, -1 before the first.
         num_users: Calls that use it or wait to.
@@ -24,6 +25,7 @@ class HeldSession:
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     lease: Lease | None = None
+    claimed_at_s: float = 0.0
     is_open: bool = False
     last_index: int = -1
     num_users: int = 0

@@ -25,6 +25,7 @@ from service.errors import (
     ServiceError,
     SessionEnded,
     SessionNotFound,
+    StoreUnavailable,
 )
 from service.llm.admission import is_short_of_pages
 from service.llm.dictation import Dictation, measure
@@ -53,6 +54,7 @@ class LLMWorker:
         replica: str,
         lease_s: float = 10.0,
         idle_s: float = 10.0,
+        outage_s: float = 300.0,
         clock: Clock | None = None,
     ) -> None:
         """Prepare.
@@ -63,6 +65,7 @@ class LLMWorker:
             metrics: Of this process.
             replica: Its name in leases, unique among all replicas ever.
             lease_s: How long a session stays its own without another call.
+            outage_s: How long what is held may be answered from while the store is away.
             idle_s: Sessions unused for so long give way when the engine is short of pages.
             clock: Unix time.
         """
@@ -72,6 +75,7 @@ class LLMWorker:
         self._replica = replica
         self._lease_s = lease_s
         self._idle_s = idle_s
+        self._outage_s = outage_s
         self._clock = clock or steady_clock()
         self._held = HeldSessions()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -173,9 +177,19 @@ class LLMWorker:
             return False
         try:
             lease = await self._claim(session_id, steal_from)
+        except StoreUnavailable:
+            return self._may_answer_alone(held)
         except ServiceError:
             return False  # under the lock it will be raised again, and dealt with
-        return held.lease is not None and held.lease.epoch == lease.epoch
+        is_same = held.lease is not None and held.lease.epoch == lease.epoch
+        if is_same:
+            held.claimed_at_s = self._clock()
+        return is_same
+
+    def _may_answer_alone(self, held: HeldSession) -> bool:
+        """Whether a question can be answered without the store; see docs/adr/0015."""
+        since_s = self._clock() - held.claimed_at_s
+        return held.lease is not None and since_s <= self._outage_s
 
     async def _claim(self, session_id: SessionId, steal_from: str | None) -> Lease:
         return await self._store.claim(
@@ -202,7 +216,7 @@ class LLMWorker:
                 self._metrics.rebuilds_total.labels(stage=STAGE).inc()
         elif not is_same:
             await self._catch_up(held, await self._store.get(session_id))
-        held.lease = lease
+        held.lease, held.claimed_at_s = lease, self._clock()
 
     async def _rebuild(self, held: HeldSession, session: Session) -> None:
         await self._with_room(partial(self._engine.open, session.id, session.config.instructions))

@@ -39,6 +39,8 @@ class RedisClientConfig:
         max_retries: Of a call whose connection failed.
         backoff_base_s: Wait before the first retry, at most; doubles with jitter.
         backoff_cap_s: Longest wait before a retry.
+        pause_s: After a call in vain, others fail at once for so long; then one tries again, and
+            the rest go on failing at once until it has succeeded.
     """
 
     max_connections: int = 64
@@ -48,6 +50,7 @@ class RedisClientConfig:
     max_retries: int = 4
     backoff_base_s: float = 0.02
     backoff_cap_s: float = 0.5
+    pause_s: float = 0.5
 
 
 class RedisClient:
@@ -61,6 +64,8 @@ class RedisClient:
         """
         self._config = config
         self._backoff = ExponentialWithJitterBackoff(config.backoff_cap_s, config.backoff_base_s)
+        self._away_until_s: float | None = None  # None while calls are answered
+        self._is_trying = False
         # the timeouts and retries are ours: with a socket_timeout the library sends by
         # asyncio.wait_for, which up to Python 3.11 may swallow a cancellation (CPython gh-86296)
         pool = BlockingConnectionPool.from_url(
@@ -104,13 +109,30 @@ class RedisClient:
         await self._redis.aclose()
 
     async def _answer(self, send: Callable[[], Awaitable[T]]) -> T:
+        is_trial = self._begin_trial()
         try:
             async with asyncio.timeout(self._config.deadline_s):
-                return await self._retry(send)
+                reply = await self._retry(send)
+        except TRANSIENT as exc:
+            self._away_until_s = asyncio.get_running_loop().time() + self._config.pause_s
+            reason = _reason(exc) if isinstance(exc, RedisError) else str(exc)
+            raise StoreUnavailable(reason or "no answer in time") from exc
         except RedisError as exc:
             raise StoreUnavailable(_reason(exc)) from exc
-        except OSError as exc:
-            raise StoreUnavailable(str(exc) or "no answer in time") from exc
+        finally:
+            if is_trial:
+                self._is_trying = False
+        self._away_until_s = None
+        return reply
+
+    def _begin_trial(self) -> bool:
+        """Whether this call is to find out if the server is back; False where it answers anyway."""
+        if self._away_until_s is None:
+            return False
+        if self._is_trying or asyncio.get_running_loop().time() < self._away_until_s:
+            raise StoreUnavailable("it did not answer a moment ago")
+        self._is_trying = True
+        return True
 
     async def _retry(self, send: Callable[[], Awaitable[T]]) -> T:
         num_failures = 0

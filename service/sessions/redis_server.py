@@ -1,15 +1,17 @@
 """A private redis-server as a child process. Knows how to run one, not what is kept in it."""
 
 import importlib.util
+import logging
 import secrets
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import Final
 
 import redis
@@ -21,6 +23,12 @@ START_ATTEMPTS: Final = 3
 STOP_TIMEOUT_S: Final = 5.0
 POLL_S: Final = 0.01
 LOG_TAIL_CHARS: Final = 500
+MAX_MEMORY_MB: Final = 512
+START_TIMEOUT_S: Final = 10.0
+SUPERVISION_S: Final = 0.1
+RESTART_BACKOFF_S: Final = 1.0
+
+logger = logging.getLogger(__name__)
 
 
 def bundled_redis_server() -> Path | None:
@@ -39,24 +47,93 @@ def find_redis_server() -> Path | None:
     return None if found is None else Path(found)
 
 
+class RedisServer:
+    """One server on one port, which can be started again with the data that it logged.
+
+    It answers only with the password in its URL, which no other process of the machine can read
+    from a command line, and it dies with this process, however that dies.
+
+    Args:
+        binary: The server to run.
+        data_dir: Where it works, and logs its writes if it is durable.
+        is_durable: Whether what it acknowledged outlives it: written to disk before the answer.
+        max_memory_mb: Memory after which writes are refused.
+        start_timeout_s: How long it may take until it answers.
+    """
+
+    def __init__(
+        self,
+        binary: Path,
+        data_dir: Path,
+        *,
+        is_durable: bool,
+        max_memory_mb: int = MAX_MEMORY_MB,
+        start_timeout_s: float = START_TIMEOUT_S,
+    ) -> None:
+        port, password = _free_port(), secrets.token_urlsafe(24)
+        self.url = f"redis://:{password}@{LOOPBACK}:{port}/0"
+        self._binary = binary
+        self._data_dir = data_dir
+        self._config = _config(port, password, max_memory_mb, is_durable=is_durable)
+        self._start_timeout_s = start_timeout_s
+        self.has_failed = False  # it ended by itself when it was started last
+        self._process: subprocess.Popen[bytes] | None = None
+        self._running = ExitStack()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers.
+
+        Raises:
+            StoreUnavailable: It did not; says what it wrote.
+        """
+        self.stop()
+        with ExitStack() as stack:
+            log = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="omnisift-redis-")))
+            process = stack.enter_context(
+                _running(self._binary, self._config, log / "server.log", self._data_dir)
+            )
+            self._process = process
+            try:
+                _wait_until_answers(self.url, process, log / "server.log", self._start_timeout_s)
+            except StoreUnavailable:
+                self.has_failed = not self.is_alive
+                raise
+            self._running = stack.pop_all()
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        self._running.close()
+        self._process = None
+
+
 @contextmanager
 def start_redis_server(
     binary: Path | None = None,
     *,
     data_dir: Path | None = None,
-    max_memory_mb: int = 512,
-    start_timeout_s: float = 10.0,
+    is_supervised: bool = False,
+    max_memory_mb: int = MAX_MEMORY_MB,
+    start_timeout_s: float = START_TIMEOUT_S,
 ) -> Iterator[str]:
     """Run a redis-server on a free loopback port for as long as the context lasts.
 
-    It answers only with the password in the URL, which no other process of the machine can read
-    from a command line, and it dies with this process, however that dies. A full server refuses
-    writes: evicting keys would silently lose chunks that were acknowledged.
+    A full server refuses writes: evicting keys would silently lose chunks that were acknowledged.
 
     Args:
         binary: The server to run; None for the bundled one, else the one on the PATH.
         data_dir: Where writes are logged to disk, to be found again by the next start; None keeps
-            everything in memory only.
+            nothing that outlives the context.
+        is_supervised: Start it again, with its data, whenever it dies.
         max_memory_mb: Memory after which writes are refused.
         start_timeout_s: How long it may take until it answers.
 
@@ -71,20 +148,58 @@ def start_redis_server(
         raise StoreUnavailable("no redis-server on this machine; install one, or name a Redis URL")
     with ExitStack() as stack:
         run_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="omnisift-redis-")))
-        for attempt in range(1, START_ATTEMPTS + 1):
-            port, password = _free_port(), secrets.token_urlsafe(24)
-            url = f"redis://:{password}@{LOOPBACK}:{port}/0"
-            config = _config(port, password, max_memory_mb, is_durable=data_dir is not None)
-            log = run_dir / f"server-{attempt}.log"
-            server = stack.enter_context(_running(binary, config, log, data_dir or run_dir))
-            try:
-                _wait_until_answers(url, server, log, start_timeout_s)
-                break
-            except StoreUnavailable:
-                # someone else may have taken the port since we saw that it was free
-                if server.poll() is None or attempt == START_ATTEMPTS:
-                    raise
-        yield url
+        server = _start(
+            lambda: RedisServer(
+                binary,
+                data_dir or run_dir,
+                is_durable=is_supervised or data_dir is not None,
+                max_memory_mb=max_memory_mb,
+                start_timeout_s=start_timeout_s,
+            )
+        )
+        stack.callback(server.stop)
+        if is_supervised:
+            stack.enter_context(_supervised(server))
+        yield server.url
+
+
+def _start(make: Callable[[], RedisServer]) -> RedisServer:
+    attempt = 1
+    while True:
+        server = make()
+        try:
+            server.start()
+        except StoreUnavailable:
+            # someone else may have taken the port since we saw that it was free
+            if not server.has_failed or attempt == START_ATTEMPTS:
+                raise
+        else:
+            return server
+        attempt += 1
+
+
+@contextmanager
+def _supervised(server: RedisServer) -> Iterator[None]:
+    is_over = Event()
+    thread = Thread(target=_supervise, args=(server, is_over), name="redis", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def _supervise(server: RedisServer, is_over: Event) -> None:
+    while not is_over.wait(SUPERVISION_S):
+        if server.is_alive:
+            continue
+        logger.error("redis-server died; it is started again with its data")
+        try:
+            server.start()
+        except StoreUnavailable as error:
+            logger.error("redis-server does not come back: %s", error)
+            is_over.wait(RESTART_BACKOFF_S)
 
 
 def _free_port() -> int:
@@ -100,6 +215,7 @@ port {port}
 requirepass {password}
 save ""
 appendonly {"yes" if is_durable else "no"}
+appendfsync always
 maxmemory {max_memory_mb}mb
 maxmemory-policy noeviction
 """

@@ -5,13 +5,22 @@ the server's clock; here is only the traffic. All methods may be called from man
 """
 
 import asyncio
+import hashlib
 import re
 import secrets
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
-from service.errors import AtCapacity, BadRequest, NotOwner, SessionEnded, SessionNotFound
+from service.errors import (
+    AtCapacity,
+    BadRequest,
+    NotOwner,
+    SessionEnded,
+    SessionNotFound,
+    StoreUnavailable,
+)
 from service.events import Event
 from service.sessions import codec, fields, scripts, state
 from service.sessions.record import (
@@ -41,6 +50,7 @@ class RedisStoreConfig:
         max_log_bytes: Bytes in it, likewise; the newest chunk stays whatever its size.
         max_events: Events in a session's feed.
         max_turns: Turns remembered of a session.
+        max_recalled: Records kept in this process for while Redis is away; the longest unread go.
         max_listed: Sessions in the index that `list` reads.
         max_watchers: Calls of `events` that wait at the same time in this process.
         max_block_s: Longest wait of one of them.
@@ -53,6 +63,7 @@ class RedisStoreConfig:
     max_log_bytes: int = 256 << 20
     max_events: int = 512
     max_turns: int = 256
+    max_recalled: int = 10_000
     max_listed: int = 10_000
     max_watchers: int = 1024
     max_block_s: float = 30.0
@@ -75,6 +86,7 @@ class RedisSessionStore(SessionStore):
         self._client = client
         self._watch_client = watch_client
         self._config = config
+        self._last_read: OrderedDict[SessionId, Session] = OrderedDict()
         self._watchers = asyncio.Semaphore(config.max_watchers)
 
     @classmethod
@@ -120,6 +132,15 @@ class RedisSessionStore(SessionStore):
         if session is None:
             raise SessionNotFound(session_id)
         return session
+
+    async def recall(self, session_id: SessionId) -> Session:
+        try:
+            return await self.get(session_id)
+        except StoreUnavailable:
+            session = self._last_read.get(session_id)
+            if session is None:
+                raise
+            return session
 
     async def list(self, *, limit: int = 100, key_id: str | None = None) -> Sequence[Session]:
         index = scripts.index_key(key_id)
@@ -231,11 +252,13 @@ class RedisSessionStore(SessionStore):
         return [fields.decode_turn(data) for data in found]
 
     async def publish(self, event: Event) -> None:
+        data = fields.encode_event(event)
+        # named by what it says: a caller that never heard of success may send it again
         await self._write(
             scripts.PUBLISH,
             SessionId(event.session_id),
-            fields.encode_event(event),
-            _nonce(),
+            data,
+            hashlib.sha256(data).hexdigest()[:16],
             self._config.max_events,
         )
 
@@ -285,10 +308,20 @@ class RedisSessionStore(SessionStore):
         metas = [("HGETALL", scripts.keys(session_id)[0]) for session_id in ids]
         (seconds, microseconds), *hashes = await self._client.pipeline(("TIME",), *metas)
         now_ms = int(seconds) * 1000 + int(microseconds) // 1000
-        return [
+        sessions = [
             fields.decode_session(session_id, pairs, now_ms=now_ms) if pairs else None
             for session_id, pairs in zip(ids, hashes, strict=True)
         ]
+        for session_id, session in zip(ids, sessions, strict=True):
+            self._note(session_id, session)
+        return sessions
+
+    def _note(self, session_id: SessionId, session: Session | None) -> None:
+        self._last_read.pop(session_id, None)
+        if session is not None:
+            self._last_read[session_id] = session
+        if len(self._last_read) > self._config.max_recalled:
+            self._last_read.popitem(last=False)
 
     async def _read_log(
         self, session_id: SessionId, first: int, last: int | None, limit: int

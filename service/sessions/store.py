@@ -52,6 +52,14 @@ class SessionStore(Protocol):
 
     async def get(self, session_id: SessionId) -> Session: ...
 
+    async def recall(self, session_id: SessionId) -> Session:
+        """As `get`; while the store cannot be reached, the record as this process read it last.
+
+        Raises:
+            StoreUnavailable: This process has not read it lately.
+        """
+        ...
+
     async def list(self, *, limit: int = 100, key_id: str | None = None) -> Sequence[Session]:
         """The sessions created last, newest first: those of one API key, or all."""
         ...

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from clients.sdk import AsyncClient
-from service.sessions.redis_server import find_redis_server, start_redis_server
+from service.sessions.redis_server import RedisServer, find_redis_server
+from service.sessions.redis_store import RedisSessionStore
 from service.settings import (
     CompressorSettings,
     IngestSettings,
@@ -18,12 +19,20 @@ from tests.otlp import Collector, collecting
 
 
 @pytest.fixture(scope="session")
-def redis_of_service() -> Iterator[str]:
-    """URL of the service's Redis: Debian's server; the demo runs on the bundled one."""
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """The service's Redis: Debian's server, which loses nothing when it is killed."""
     binary = find_redis_server()
     assert binary is not None, "redis-server is not installed: make system"
-    with start_redis_server(binary) as url:
-        yield url
+    server = RedisServer(binary, tmp_path_factory.mktemp("redis"), is_durable=True)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_of_service(own_redis: RedisServer) -> str:
+    """URL of the service's Redis."""
+    return own_redis.url
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +65,17 @@ def service_url(redis_of_service: str, collector: Collector) -> Iterator[str]:
 async def client(service_url: str) -> AsyncIterator[AsyncClient]:
     async with AsyncClient(service_url) as client:
         yield client
+
+
+@pytest.fixture
+async def store(redis_of_service: str) -> AsyncIterator[RedisSessionStore]:
+    store = RedisSessionStore.connect(redis_of_service)
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+async def session_id(client: AsyncClient) -> AsyncIterator[str]:
+    session = await client.create_session()
+    yield session.id
+    await client.end_session(session.id)

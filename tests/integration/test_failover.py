@@ -1,38 +1,23 @@
 """A process dies in the middle of a stream: the session goes on elsewhere, nothing is lost."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import aclosing
 
 import pytest
 
 from clients.sdk import AsyncClient, errors
-from clients.sdk.events import ChunkEvent, DroppedEvent, Event
-from clients.sdk.media.synthetic import open_synthetic
+from clients.sdk.events import DroppedEvent, Event
 from clients.sdk.models import TimelineChunk
-from clients.sdk.publish import publish
 from service.sessions.record import SessionId, Stage
 from service.sessions.redis_store import RedisSessionStore
 from tests.eventually import eventually
 from tests.integration.replicas import kill
+from tests.integration.streams import events, has_chunks, indices, live
 
 pytestmark = [pytest.mark.ray, pytest.mark.redis, pytest.mark.webrtc]
 MODALITIES = {"video", "audio"}
 HOLDERS = (Stage.COMPRESSOR, Stage.LLM)
-
-
-@pytest.fixture
-async def store(redis_of_service: str) -> AsyncIterator[RedisSessionStore]:
-    store = RedisSessionStore.connect(redis_of_service)
-    yield store
-    await store.aclose()
-
-
-@pytest.fixture
-async def session_id(client: AsyncClient) -> AsyncIterator[str]:
-    session = await client.create_session()
-    yield session.id
-    await client.end_session(session.id)
 
 
 async def test_stream_goes_on_when_those_who_hold_its_session_die(
@@ -97,42 +82,6 @@ async def test_watcher_and_questions_survive_the_death_of_the_http_side(
         watching.cancel()
 
     assert indices(seen) == list(range(len(indices(seen))))
-
-
-@asynccontextmanager
-async def live(client: AsyncClient, session_id: str, *, num_chunks: int = 2) -> AsyncIterator[None]:
-    """Publish into the session; begins when so many chunks are in context."""
-
-    async def stream() -> None:
-        with open_synthetic() as source:
-            await publish(client, session_id, source)
-
-    async with asyncio.TaskGroup() as group:
-        publishing = group.create_task(stream())
-        await has_chunks(client, session_id, num_chunks)
-        yield
-        publishing.cancel()
-
-
-async def has_chunks(client: AsyncClient, session_id: str, number: int) -> None:
-    async def has() -> bool:
-        try:
-            return (await client.get_session(session_id)).chunks >= number
-        except errors.OmniSiftError:
-            return False
-
-    await eventually(has)
-
-
-async def events(client: AsyncClient, session_id: str) -> list[Event]:
-    """All that was told of the session, which this ends."""
-    await client.end_session(session_id)
-    async with aclosing(client.events(session_id)) as feed:
-        return [event async for event in feed]
-
-
-def indices(told: Sequence[Event]) -> list[int]:
-    return [event.index for event in told if isinstance(event, ChunkEvent)]
 
 
 def assert_covered(chunks: Sequence[TimelineChunk]) -> None:

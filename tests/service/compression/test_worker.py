@@ -297,7 +297,7 @@ async def test_idle_sessions_are_forgotten(make_worker: MakeWorker) -> None:
 async def test_chunk_logged_by_an_unanswered_call_is_found_by_the_next(
     make_worker: MakeWorker, store: RedisSessionStore, redis_url: str
 ) -> None:
-    hasty = RedisStoreConfig(client=RedisClientConfig(max_retries=0))
+    hasty = RedisStoreConfig(client=RedisClientConfig(max_retries=0, pause_s=0.0))
     async with LossyProxy(redis_url).running() as proxy:
         shaky = RedisSessionStore.connect(proxy.url, hasty)
         worker = make_worker("a", store=shaky)

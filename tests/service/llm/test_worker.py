@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from service.errors import (
     NotOwner,
     SessionEnded,
     SessionNotFound,
+    StoreUnavailable,
 )
 from service.llm.config import EngineConfig
 from service.llm.engine import Finished, Message, Question, Sampling
@@ -23,6 +25,7 @@ from service.llm.policy import Fifo, Policy, Progressive
 from service.llm.worker import LLMWorker
 from service.metrics import Metrics
 from service.sessions.record import ChunkRecord, SessionConfig, SessionId, Stage, Turn
+from service.sessions.redis_server import RedisServer, bundled_redis_server
 from service.sessions.redis_store import RedisSessionStore
 from tests.service.llm.logs import log_chunks
 from tests.service.llm.thinker import Thinker, build_chunk, build_scheduler, greedy
@@ -436,3 +439,50 @@ async def test_busy_sessions_do_not_give_way(
 
     assert replica.engine.held(A) == [0, 1, 2]
     assert replica.worker.num_sessions == 1
+
+
+# without the store
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[RedisServer]:
+    binary = bundled_redis_server()
+    assert binary is not None
+    server = RedisServer(binary, tmp_path, is_durable=True)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def own_store(own_server: RedisServer) -> AsyncIterator[RedisSessionStore]:
+    store = RedisSessionStore.connect(own_server.url)
+    yield store
+    await store.aclose()
+
+
+async def test_questions_are_answered_from_what_is_held_while_the_store_is_away(
+    own_server: RedisServer, own_store: RedisSessionStore
+) -> None:
+    replica = Replica(own_store, "one", CONFIG)
+    [record] = await log_chunks(own_store, A, 0)
+    await own_store.create(B, SessionConfig("full"), 0.0)
+    await replica.worker.append(A, record)
+    before = await replica.ask(A, "before")
+
+    own_server.kill()
+    during = await replica.ask(A, "during")
+    with pytest.raises(StoreUnavailable):  # nothing of it is held, and nothing can be read
+        await replica.ask(B, "other")
+    replica.now_s += 301.0
+    with pytest.raises(StoreUnavailable):  # it may be long over by now
+        await replica.ask(A, "too late")
+    own_server.start()
+    await asyncio.sleep(0.6)  # the pause of the store's client
+    after = await replica.ask(A, "after")
+
+    assert (during.text, during.context_end_s) == (before.text, before.context_end_s)
+    assert after.text == before.text
+    assert replica.num_rebuilds == 0
+    await replica.worker.aclose()
+    await replica.engine.aclose()

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,7 +17,9 @@ from service.sessions.redis_server import find_redis_server, start_redis_server
 
 pytestmark = pytest.mark.redis
 
-HASTY = RedisClientConfig(reply_timeout_s=0.1, deadline_s=1.0, max_retries=2, backoff_cap_s=0.05)
+HASTY = RedisClientConfig(
+    reply_timeout_s=0.1, deadline_s=1.0, max_retries=2, backoff_cap_s=0.05, pause_s=0.0
+)
 
 
 @pytest.fixture
@@ -103,6 +106,32 @@ async def test_hung_server_is_noticed_in_time_and_used_again(own_server: tuple[s
         os.kill(pid, signal.SIGCONT)
 
     assert await client.call("GET", "key") == b"value"
+    await client.aclose()
+
+
+async def test_calls_fail_at_once_after_one_in_vain_and_one_at_a_time_tries_again(
+    own_server: tuple[str, int],
+) -> None:
+    url, pid = own_server
+    client = RedisClient(url, replace(HASTY, pause_s=0.3))
+    await client.call("PING")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(StoreUnavailable, match="in time"):
+            await client.call("PING")
+        with pytest.raises(StoreUnavailable, match="a moment ago"):
+            await client.call("PING")
+        await asyncio.sleep(0.3)
+        failures = await asyncio.gather(
+            *(client.call("PING") for _ in range(3)), return_exceptions=True
+        )
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert sorted("a moment ago" in str(failure) for failure in failures) == [False, True, True]
+
+    await asyncio.sleep(0.3)
+    assert await client.call("PING")
+    assert await client.call("PING")
     await client.aclose()
 
 

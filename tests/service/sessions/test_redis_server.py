@@ -12,6 +12,7 @@ import redis
 from service.errors import StoreUnavailable
 from service.sessions import redis_server
 from service.sessions.redis_server import (
+    RedisServer,
     bundled_redis_server,
     find_redis_server,
     start_redis_server,
@@ -104,6 +105,34 @@ def test_data_dir_outlives_the_server(tmp_path: Path) -> None:
         redis.Redis.from_url(url) as client,
     ):
         assert client.get("key") == b"value"
+
+
+def test_acknowledged_writes_outlive_a_killed_server(tmp_path: Path) -> None:
+    binary = bundled_redis_server()
+    assert binary is not None
+    server = RedisServer(binary, tmp_path, is_durable=True)
+    server.start()
+    try:
+        with redis.Redis.from_url(server.url) as client:
+            for number in range(100):
+                client.rpush("list", number)
+            server.kill()
+            assert not server.is_alive
+            server.start()
+            assert client.llen("list") == 100
+    finally:
+        server.stop()
+
+
+def test_supervised_server_that_dies_is_started_again_with_its_data() -> None:
+    with start_redis_server(is_supervised=True) as url, redis.Redis.from_url(url) as client:
+        client.set("key", "value")
+        pid = client.info("server")["process_id"]
+        os.kill(pid, signal.SIGKILL)
+
+        assert eventually(lambda: is_up(url) and client.info("server")["process_id"] != pid)
+        assert client.get("key") == b"value"
+    assert not is_up(url)
 
 
 def test_server_dies_with_a_killed_parent() -> None:

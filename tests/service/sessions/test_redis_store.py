@@ -6,6 +6,7 @@ import redis
 from service.errors import SessionEnded, SessionNotFound, StoreUnavailable
 from service.events import Event
 from service.sessions.record import SessionId, SessionStatus, Stage
+from service.sessions.redis_client import RedisClientConfig
 from service.sessions.redis_store import RedisSessionStore
 from service.sessions.scripts import INDEX_KEY, keys
 from service.sessions.store import Lease
@@ -208,3 +209,19 @@ async def test_session_is_listed_by_the_key_that_made_it(store: RedisSessionStor
     assert [session.id for session in await store.list(key_id="alice")] == ["s1"]
     assert await store.list(key_id="carol") == []
     assert [session.id for session in await store.list()] == ["s3", "s2", "s1"]
+
+
+async def test_record_read_before_is_recalled_while_the_server_is_away(
+    make_store: MakeStore, admin: redis.Redis
+) -> None:
+    store = make_store(client=RedisClientConfig(reply_timeout_s=0.1, max_retries=0, pause_s=0.0))
+    made = await store.create(SID, CONFIG, 1.0)
+    assert await store.recall(SID) == made
+
+    admin.client_pause(400)
+    assert await store.recall(SID) == made
+    with pytest.raises(StoreUnavailable):
+        await store.get(SID)
+    with pytest.raises(StoreUnavailable):
+        await store.recall(SessionId("never read"))
+    admin.client_unpause()

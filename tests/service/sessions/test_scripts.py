@@ -136,10 +136,13 @@ async def test_event_and_turn_sent_twice_are_kept_once(
     assert await lossy.turns(SID) == [TURN]
 
 
-async def test_equal_events_of_two_calls_are_both_kept(store: RedisSessionStore) -> None:
+async def test_event_of_two_calls_is_kept_once_and_a_later_one_too(
+    store: RedisSessionStore,
+) -> None:
     await store.create(SID, CONFIG, 1.0)
     await store.publish(Event("session.idle", SID, 1.0))
     await store.publish(Event("session.idle", SID, 1.0))
+    await store.publish(Event("session.idle", SID, 2.0))
 
     assert len(await store.events(SID, after=None, block_s=0.0)) == 2
 

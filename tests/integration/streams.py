@@ -1,0 +1,47 @@
+"""Live streams into the running service, and what was told of them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+
+from clients.sdk import AsyncClient, errors
+from clients.sdk.events import ChunkEvent, Event
+from clients.sdk.media.synthetic import open_synthetic
+from clients.sdk.publish import publish
+from tests.eventually import eventually
+
+
+@asynccontextmanager
+async def live(client: AsyncClient, session_id: str, *, num_chunks: int = 2) -> AsyncIterator[None]:
+    """Publish into the session; begins when so many chunks are in context."""
+
+    async def stream() -> None:
+        with open_synthetic() as source:
+            await publish(client, session_id, source)
+
+    async with asyncio.TaskGroup() as group:
+        publishing = group.create_task(stream())
+        await has_chunks(client, session_id, num_chunks)
+        yield
+        publishing.cancel()
+
+
+async def has_chunks(client: AsyncClient, session_id: str, number: int) -> None:
+    async def has() -> bool:
+        try:
+            return (await client.get_session(session_id)).chunks >= number
+        except errors.OmniSiftError:
+            return False
+
+    await eventually(has)
+
+
+async def events(client: AsyncClient, session_id: str) -> list[Event]:
+    """All that was told of the session, which this ends."""
+    await client.end_session(session_id)
+    async with aclosing(client.events(session_id)) as feed:
+        return [event async for event in feed]
+
+
+def indices(told: Sequence[Event]) -> list[int]:
+    return [event.index for event in told if isinstance(event, ChunkEvent)]

@@ -4,6 +4,7 @@ ServiceError                 code                  HTTP  retryable
 ├── BadRequest               bad_request            400  no
 │   ├── OfferRejected        offer_rejected         400  no
 │   ├── UnsupportedMediaType unsupported_media_type 415  no
+│   ├── UnsupportedEncoding  unsupported_encoding   415  no
 │   ├── Unprocessable        unprocessable          422  no
 │   ├── PreconditionRequired precondition_required  428  no
 │   ├── PreconditionFailed   precondition_failed    412  no
@@ -91,6 +92,16 @@ class UnsupportedMediaType(BadRequest):
 
     def __init__(self, *, got: str, expected: str) -> None:
         super().__init__(f"Content-Type must be {expected}, not {got or 'absent'}", field="body")
+
+
+class UnsupportedEncoding(BadRequest):
+    """The body is compressed; this service reads bodies as they are."""
+
+    code = "unsupported_encoding"
+    http_status = 415
+
+    def __init__(self, *, got: str) -> None:
+        super().__init__(f"Content-Encoding {got!r} is not read: send it plain", field="body")
 
 
 class Unprocessable(BadRequest):

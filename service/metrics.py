@@ -65,7 +65,8 @@ class Metrics:
     def _add_ingest(self, registry: CollectorRegistry) -> None:
         self.ingest_frames_total = Counter(
             "omnisift_ingest_frames_total",
-            "Media frames received; result is used, skipped (not sampled), late or undecodable.",
+            "Media frames received; result is used, skipped (not sampled), late, undecodable or "
+            "oversized.",
             ["modality", "result"],
             registry=registry,
         )

@@ -77,6 +77,9 @@ class IngestSettings(Replicas):
     max_session_s: float = Field(
         86_400.0, gt=0, description="a session ends this long after it was created"
     )
+    max_frame_pixels: int = Field(
+        3840 * 2160, ge=28 * 28, description="larger pictures are discarded unseen"
+    )
     max_pixels: int = Field(224 * 224, ge=28 * 28, description="pixel budget of a video frame")
     ice_servers: list[str] = Field([], description="STUN and TURN URLs the server itself uses")
     drain_s: float = Field(20.0, ge=0, description="how long a stopping replica serves its peers")
@@ -258,6 +261,7 @@ class Settings(BaseSettings):
         "live", description="compression profile of sessions that name none"
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="of logs")
+    log_prompts: bool = Field(False, description="write questions and answers into the logs")
     health_check_s: float = Field(1.0, gt=0, description="how often replicas are checked")
     spares: int = Field(1, ge=0, description="processes per node, ready to become replicas")
 

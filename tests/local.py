@@ -58,6 +58,7 @@ async def local_backend(
     *,
     engine_config: EngineConfig | None = None,
     ingest_config: IngestConfig | None = None,
+    logs_prompts: bool = False,
 ) -> AsyncIterator[LocalBackend]:
     """Every stage in this process, on the checkpoint's weights."""
     metrics = Metrics()
@@ -68,7 +69,7 @@ async def local_backend(
             checkpoint, engine_config or EngineConfig(num_pages=512), metrics=metrics
         )
         stack.push_async_callback(engine.aclose)
-        llm = LLMWorker(engine, store, metrics, replica=REPLICA)
+        llm = LLMWorker(engine, store, metrics, replica=REPLICA, logs_prompts=logs_prompts)
         encoder = EncoderWorker(OmniEncoder.from_checkpoint(checkpoint), metrics)
         stack.push_async_callback(encoder.aclose)
         compressor = CompressorWorker.from_checkpoint(checkpoint, store, metrics, replica=REPLICA)

@@ -1,9 +1,10 @@
 """Body size limits as ASGI middleware: a body over its route's limit never reaches the route."""
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.errors import error_response
-from service.errors import BodyTooLarge
+from service.errors import BodyTooLarge, UnsupportedEncoding
 
 
 class BodyLimit:
@@ -23,6 +24,12 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self._app(scope, receive, send)
+            return
+        encoding = Headers(scope=scope).get("content-encoding", "identity")
+        if encoding.lower() != "identity":
+            # nothing is decompressed here, so that no small body can become a large one
+            refusal = error_response(UnsupportedEncoding(got=encoding), scope["path"])
+            await refusal(scope, receive, send)
             return
         limit = self._sdp_bytes if "/whip" in scope["path"] else self._json_bytes
         body = await _read_body(receive, limit)

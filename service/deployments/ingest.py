@@ -112,5 +112,7 @@ def _config(settings: IngestSettings) -> IngestConfig:
         ),
         chunker=ChunkerConfig(max_pixels=settings.max_pixels),
         pipeline=PipelineConfig(max_pending_chunks=settings.max_pending_chunks),
-        peer=PeerConfig(ice_servers=tuple(settings.ice_servers)),
+        peer=PeerConfig(
+            ice_servers=tuple(settings.ice_servers), max_frame_pixels=settings.max_frame_pixels
+        ),
     )

@@ -52,6 +52,7 @@ class LLMDeployment:
             self._replica.metrics,
             replica=self._replica.id,
             lease_s=limits.lease_s,
+            logs_prompts=settings.log_prompts,
             outage_s=limits.outage_s,
         )
 

@@ -84,8 +84,8 @@ class Intake(MediaSink):
         if lost is not None:
             self._count("video" if isinstance(lost, Picture) else "audio", "late")
 
-    def discard(self, modality: str) -> None:
-        self._count(modality, "undecodable")
+    def discard(self, modality: str, result: str = "undecodable") -> None:
+        self._count(modality, result)
 
     async def run(self) -> None:
         """Work until `finish`, or until the session turns out to have ended elsewhere.

@@ -55,11 +55,15 @@ class PeerConfig:
             that publishers can reach.
         bitrate: What a browser's encoder is told.
         answer_s: Longest time to gather candidates.
+        max_frame_pixels: Larger pictures are discarded before anything is done with them.
+        max_frame_side: Likewise those with a longer side.
     """
 
     ice_servers: Sequence[str] = ()
     bitrate: BitrateHint = field(default_factory=BitrateHint)
     answer_s: float = 10.0
+    max_frame_pixels: int = 3840 * 2160
+    max_frame_side: int = 8192
 
 
 class Peer(MediaSource):
@@ -175,7 +179,14 @@ class Peer(MediaSource):
         if frame.pts is None or frame.time_base is None or frame.is_corrupt:
             self._sink.discard(kind)
             return []
+        if isinstance(frame, av.VideoFrame) and self._is_oversized(frame):
+            self._sink.discard(kind, "oversized")
+            return []
         return timeline.add(float(frame.pts * frame.time_base), self._clock(), frame)
+
+    def _is_oversized(self, frame: av.VideoFrame) -> bool:
+        is_long = max(frame.width, frame.height) > self._config.max_frame_side
+        return is_long or frame.width * frame.height > self._config.max_frame_pixels
 
 
 class DecodeFailures(logging.Handler):

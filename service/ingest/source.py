@@ -55,7 +55,7 @@ class MediaSink(Protocol):
         """Take one item; never waits, drops by its own policy."""
         ...
 
-    def discard(self, modality: str) -> None:
+    def discard(self, modality: str, result: str = "undecodable") -> None:
         """Count a frame that could not be decoded."""
         ...
 

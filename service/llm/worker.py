@@ -55,6 +55,7 @@ class LLMWorker:
         lease_s: float = 10.0,
         idle_s: float = 10.0,
         outage_s: float = 300.0,
+        logs_prompts: bool = False,
         clock: Clock | None = None,
     ) -> None:
         """Prepare.
@@ -67,6 +68,7 @@ class LLMWorker:
             lease_s: How long a session stays its own without another call.
             outage_s: How long what is held may be answered from while the store is away.
             idle_s: Sessions unused for so long give way when the engine is short of pages.
+            logs_prompts: Write questions and answers into the log.
             clock: Unix time.
         """
         self._engine = engine
@@ -76,6 +78,7 @@ class LLMWorker:
         self._lease_s = lease_s
         self._idle_s = idle_s
         self._outage_s = outage_s
+        self._logs_prompts = logs_prompts
         self._clock = clock or steady_clock()
         self._held = HeldSessions()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -321,6 +324,9 @@ class LLMWorker:
 
     async def _remember(self, dictation: Dictation, turn: Turn) -> None:
         measure(turn, self._metrics)
+        if self._logs_prompts:
+            texts = {"question": turn.question, "answer": turn.answer}
+            logger.info("turn %s", turn.id, extra=texts)
         if turn.finish_reason == "error" and not turn.completion_tokens:
             return  # it was refused: nothing was said
         try:

@@ -1,14 +1,16 @@
 """What each API key uses of its limits, counted in Redis for all replicas together.
 
-Where Redis is down nothing is admitted: the sessions themselves are there, so there would be
-nothing to ask either. A replica that dies leaves its questions counted until their lease ends.
+While Redis is away no session can be created, but questions are answered (docs/adr/0015): then each
+replica counts those of its own by the same limits. A replica that dies leaves its questions counted
+until their lease ends.
 """
 
 import logging
 from collections.abc import Sequence
 from typing import Final, Protocol, Self
 
-from service.access.limits import KeyLimits
+from service.access.limits import KeyLimits, QuestionCounter
+from service.clock import Clock, steady_clock
 from service.errors import RateLimited, StoreUnavailable
 from service.sessions import quota_scripts, scripts
 from service.sessions.record import SessionId, SessionStatus
@@ -18,7 +20,6 @@ logger = logging.getLogger(__name__)
 
 QUESTION_LEASE_MS: Final = 600_000
 RETRY_SESSION_S: Final = 30.0
-RETRY_QUESTION_S: Final = 1.0
 
 
 class Quotas(Protocol):
@@ -38,7 +39,6 @@ class Quotas(Protocol):
 
         Raises:
             RateLimited: The key has asked too much in the last minute, or too much at once.
-            StoreUnavailable: That cannot be found out.
         """
         ...
 
@@ -54,17 +54,23 @@ class RedisQuotas(Quotas):
         client: Its connections.
         limits: Of every key.
         session_s: Longest life of a session.
+        clock: Times the questions that are counted here.
     """
 
-    def __init__(self, client: RedisClient, limits: KeyLimits, *, session_s: float) -> None:
+    def __init__(
+        self, client: RedisClient, limits: KeyLimits, *, session_s: float, clock: Clock
+    ) -> None:
         self._client = client
+        self._own = QuestionCounter(limits)
+        self._clock = clock
         self._limits = limits
         self._session_ms = round(session_s * 1000)
 
     @classmethod
     def connect(cls, url: str, limits: KeyLimits, *, session_s: float) -> Self:
         """Quotas on the server at `url`. Raises `ValueError` if that is not a Redis URL."""
-        return cls(RedisClient(url, RedisClientConfig()), limits, session_s=session_s)
+        client = RedisClient(url, RedisClientConfig())
+        return cls(client, limits, session_s=session_s, clock=steady_clock())
 
     async def open_session(self, key_id: str | None, session_id: SessionId) -> None:
         if key_id is None:
@@ -86,29 +92,25 @@ class RedisQuotas(Quotas):
         if key_id is None:
             return
         limits = self._limits
-        word, rest = await self._client.run(
-            quota_scripts.BEGIN_QUESTION,
-            quota_scripts.question_keys(key_id),
-            question_id,
-            limits.questions_per_minute,
-            limits.max_questions,
-            QUESTION_LEASE_MS,
-        )
+        try:
+            word, rest = await self._client.run(
+                quota_scripts.BEGIN_QUESTION,
+                quota_scripts.question_keys(key_id),
+                question_id,
+                limits.questions_per_minute,
+                limits.max_questions,
+                QUESTION_LEASE_MS,
+            )
+        except StoreUnavailable:
+            self._own.begin(key_id, question_id, self._clock())
+            return
         if word == "running":
-            raise RateLimited(
-                what="questions at the same time",
-                limit=limits.max_questions,
-                retry_after_s=RETRY_QUESTION_S,
-            )
+            raise QuestionCounter.too_many_at_once(limits)
         if word == "recent":
-            raise RateLimited(
-                what="questions a minute",
-                limit=limits.questions_per_minute,
-                retry_after_s=round(int(rest[0]) / 1000, 1),
-            )
+            raise QuestionCounter.too_many_a_minute(limits, wait_s=int(rest[0]) / 1000)
 
     async def end_question(self, key_id: str | None, question_id: str) -> None:
-        if key_id is None:
+        if key_id is None or self._own.end(key_id, question_id):
             return
         running, _ = quota_scripts.question_keys(key_id)
         try:

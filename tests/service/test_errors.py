@@ -21,12 +21,14 @@ from service.errors import (
     SessionNotFound,
     StoreUnavailable,
     Unauthorized,
+    UnsupportedEncoding,
     UnsupportedMediaType,
     UrlRefused,
 )
 
 EXAMPLES = [
     OfferRejected("no media section"),
+    UnsupportedEncoding(got="gzip"),
     UnsupportedMediaType(got="text/plain", expected="application/sdp"),
     BodyTooLarge(limit_bytes=10),
     UrlRefused("not listed", host="h"),

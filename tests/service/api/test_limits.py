@@ -1,3 +1,4 @@
+import gzip
 import json
 
 import httpx
@@ -60,6 +61,20 @@ async def test_openai_routes_answer_in_openai_shape(client: httpx.AsyncClient) -
     response = await client.post("/v1/chat/completions", content=json.dumps({"x": "y" * 200}))
 
     assert set(response.json()["error"]) == {"message", "type", "param", "code"}
+
+
+async def test_compressed_body_is_refused_unread(client: httpx.AsyncClient) -> None:
+    bomb = gzip.compress(b"x" * 100_000)
+    assert len(bomb) > 100  # over the limit too, but that is not looked at
+
+    for encoding in ("gzip", "GZIP", "deflate", "identity, gzip", "br"):
+        response = await client.post(
+            "/v1/sessions", content=bomb, headers={"Content-Encoding": encoding}
+        )
+        assert response.status_code == 415
+        assert response.json()["error"]["code"] == "unsupported_encoding"
+    plain = {"Content-Encoding": "identity"}
+    assert (await client.post("/v1/sessions", content=b"x", headers=plain)).text == "1"
 
 
 async def test_get_is_not_read(client: httpx.AsyncClient) -> None:

@@ -160,3 +160,14 @@ async def test_error_after_the_first_token_is_an_event(
     assert events[-1] in ("event: error", "event: answer")
     last = json.loads([line for line in rest if line.startswith("data: ")][-1][6:])
     assert "error" in last or last["finish_reason"] == "cancelled"
+
+
+async def test_deeply_nested_json_is_refused_and_hurts_nobody(http: httpx.AsyncClient) -> None:
+    created = (await http.post("/v1/sessions")).json()
+    path = f"/v1/sessions/{created['id']}/query"
+    headers = {"Content-Type": "application/json"}
+    for body in ("[" * 200_000, '{"question":' * 80_000, "[" * 200_000 + "]" * 200_000):
+        response = await http.post(path, content=body, headers=headers)
+        assert 400 <= response.status_code < 500, response.text
+
+    assert (await http.get("/healthz")).status_code == 200

@@ -5,12 +5,14 @@ import logging
 import weakref
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 import torch
 from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
 
 from service.clock import steady_clock
 from service.errors import OfferRejected
@@ -32,12 +34,14 @@ class Sink:
         self.pictures: list[Picture] = []
         self.sounds: list[Sound] = []
         self.discarded: Counter[str] = Counter()
+        self.results: set[str] = set()
 
     def push(self, item: Picture | Sound) -> None:
         (self.pictures if isinstance(item, Picture) else self.sounds).append(item)  # type: ignore[arg-type]  # by kind
 
-    def discard(self, modality: str) -> None:
+    def discard(self, modality: str, result: str = "undecodable") -> None:
         self.discarded[modality] += 1
+        self.results.add(result)
 
 
 @pytest.fixture
@@ -244,6 +248,39 @@ def test_sound_in_another_format_costs_only_itself() -> None:
 
     assert before == [304, 320]
     assert after[1] == 320
+
+
+class Jumping(MediaStreamTrack):
+    """A decoded track whose resolution jumps, for a moment beyond what is taken."""
+
+    kind = "video"
+    SIZES = ((320, 240), (7680, 4320), (640, 480), (16_000, 64), (64, 16_000), (320, 240))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left = list(self.SIZES)
+
+    async def recv(self) -> av.VideoFrame:
+        await asyncio.sleep(0.02)
+        if not self._left:
+            raise MediaStreamError
+        number = len(self.SIZES) - len(self._left)
+        frame = av.VideoFrame(*self._left.pop(0), "yuv420p")
+        frame.pts, frame.time_base = number * 3000, Fraction(1, 90_000)
+        return frame
+
+
+async def test_pictures_beyond_the_limit_are_counted_and_never_converted(sink: Sink) -> None:
+    peer = Peer(sink, steady_clock(), PeerConfig(max_frame_pixels=1920 * 1080, max_frame_side=8192))
+    peer._on_track(Jumping())
+
+    await eventually(lambda: len(sink.pictures) == 3)
+
+    assert sink.discarded == {"video": 3}
+    assert sink.results == {"oversized"}
+    shapes = [picture.convert().shape for picture in sink.pictures]
+    assert shapes == [(240, 320, 3), (480, 640, 3), (240, 320, 3)]
+    await peer.aclose()
 
 
 def test_a_damaged_picture_is_a_value_error() -> None:

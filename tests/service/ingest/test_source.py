@@ -14,7 +14,7 @@ class Sink:
     def push(self, item: Picture | Sound) -> None:
         self.items.append(item)
 
-    def discard(self, modality: str) -> None:
+    def discard(self, modality: str, result: str = "undecodable") -> None:
         raise AssertionError("a feed decodes nothing")
 
 

@@ -176,12 +176,16 @@ async def test_nobody_without_a_key_is_counted(quotas: RedisQuotas, admin: redis
     assert admin.keys("*") == []
 
 
-async def test_without_redis_nothing_is_admitted_and_an_end_is_no_error() -> None:
+async def test_without_redis_questions_are_counted_here_and_no_session_is_admitted() -> None:
     quotas = RedisQuotas.connect("redis://127.0.0.1:1/0", LIMITS, session_s=3600.0)
 
     with pytest.raises(StoreUnavailable):
-        await quotas.begin_question("alice", "q1")
-    with pytest.raises(StoreUnavailable):
         await quotas.open_session("alice", SessionId("s1"))
-    await quotas.end_question("alice", "q1")
+    for number in range(3):
+        await quotas.begin_question("alice", f"q{number}")
+    with pytest.raises(RateLimited, match="same time"):
+        await quotas.begin_question("alice", "q3")
+    await quotas.end_question("alice", "q0")
+    await quotas.begin_question("alice", "q3")
+    await quotas.end_question("alice", "never begun")
     await quotas.aclose()

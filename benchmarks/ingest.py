@@ -29,6 +29,7 @@ from service.clock import steady_clock
 from service.ingest.config import IngestConfig, Surroundings
 from service.ingest.worker import IngestWorker
 from service.llm.engine import Finished, Question, TokenDelta
+from service.llm.unit import Unit
 from service.media.chunk import CHUNK_S, EncodedChunk, MediaChunk
 from service.metrics import Metrics
 from service.pipeline import Stages
@@ -78,6 +79,11 @@ class _MadeUp:
     ) -> AsyncGenerator[TokenDelta | Finished, None]:
         raise NotImplementedError("nobody asks")
         yield  # makes it a generator
+
+    async def units(
+        self, session_id: SessionId, *, steal_from: str | None = None
+    ) -> tuple[Unit, ...]:
+        return ()
 
     async def close(self, session_id: SessionId) -> None:
         self._last.pop(session_id, None)

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from itertools import accumulate, pairwise
 from typing import Any
 
+from service.events import EventType
 from service.media.chunk import MediaChunk
 from service.sessions.record import ChunkRecord
 
@@ -37,7 +38,19 @@ def chunk_data(
         "stages_s": {stage: round(duration_s, DIGITS) for stage, duration_s in stages_s.items()},
         "skew_s": None if chunk.skew_s is None else round(chunk.skew_s, DIGITS),
         "gaps": [asdict(gap) for gap in record.gaps],
+        "is_cut": bool(record.marks.cuts_s),
+        "has_thumbnail": record.marks.thumbnail is not None,
     }
+
+
+def marks_data(record: ChunkRecord) -> list[tuple[EventType, dict[str, Any]]]:
+    """What else to tell of a chunk in context: type and fields, in order of time."""
+    moments: list[tuple[float, EventType]] = [(s, "scene.cut") for s in record.marks.cuts_s]
+    moments += [(s, "sound.onset") for s in record.marks.onsets_s]
+    return [
+        (kind, {"index": record.index, "start_s": round(start_s, DIGITS)})
+        for start_s, kind in sorted(moments)
+    ]
 
 
 def _kept(record: ChunkRecord) -> dict[str, Any]:
@@ -48,4 +61,4 @@ def _kept(record: ChunkRecord) -> dict[str, Any]:
     return {"video": video, "audio": [i - edges[-1] for i in kept if i >= edges[-1]]}
 
 
-__all__ = ["chunk_data"]
+__all__ = ["chunk_data", "marks_data"]

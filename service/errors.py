@@ -19,6 +19,8 @@ ServiceError                 code                  HTTP  retryable
 │   ├── SessionEnded         session_ended          409  no
 │   ├── AlreadyPublishing    already_publishing     409  no
 │   └── NoMediaYet           no_media_yet           409  yes
+├── MomentNotHeld            moment_not_held        409  no
+├── NoThumbnail              no_thumbnail           404  no
 ├── AtCapacity               at_capacity            503  yes, after `retry_after_s`
 ├── NotOwner                 not_owner              503  yes, at `owner` (between replicas only)
 ├── DeadlineExceeded         deadline_exceeded      504  yes
@@ -254,6 +256,32 @@ class NoMediaYet(SessionError):
             session_id=session_id,
             retry_after_s=2.0,
         )
+
+
+class MomentNotHeld(ServiceError):
+    """A question about a moment that the context has forgotten, or has not reached."""
+
+    code = "moment_not_held"
+    http_status = 409
+
+    def __init__(self, *, at_s: float, start_s: float, end_s: float) -> None:
+        super().__init__(
+            f"nothing around {at_s:g} s is in context, which reaches from {start_s:g} s to "
+            f"{end_s:g} s",
+            field="at_s",
+            start_s=start_s,
+            end_s=end_s,
+        )
+
+
+class NoThumbnail(ServiceError):
+    """A chunk that is not in the log, or had no picture."""
+
+    code = "no_thumbnail"
+    http_status = 404
+
+    def __init__(self, index: int) -> None:
+        super().__init__(f"there is no thumbnail of chunk {index}", index=index)
 
 
 class AtCapacity(ServiceError):

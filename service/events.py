@@ -12,6 +12,8 @@ EventType = Literal[
     "session.ended",
     "chunk",
     "dropped",
+    "scene.cut",
+    "sound.onset",
     "turn",
 ]
 

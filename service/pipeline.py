@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from service.chunk_event import chunk_data
+from service.chunk_event import chunk_data, marks_data
 from service.clock import Clock
 from service.errors import ServiceError, SessionEnded, SessionNotFound
 from service.events import Event, EventType
@@ -212,6 +212,8 @@ class SessionPipeline:
         self._metrics.ingest_lag_seconds.observe(lag_s)
         data = chunk_data(work.chunk, record, lag_s=lag_s, stages_s=work.stages_s)
         self._announce("chunk", data)
+        for kind, moment in marks_data(record):
+            self._announce(kind, moment)
         counts_in, counts_kept = record.compressed.counts_in, record.compressed.counts_kept
         note_on(
             work.span,

@@ -190,6 +190,7 @@ class StoreSettings(Part):
     ttl_ended_s: float = Field(3_600.0, gt=0, description="how long an ended session can be read")
     max_log_chunks: int = Field(2048, ge=1, description="chunks kept per session")
     max_log_bytes: int = Field(256 << 20, ge=1 << 20, description="bytes of chunks per session")
+    thumbnails: bool = Field(True, description="keep a small JPEG with each chunk, about 5 kB")
 
 
 class AuthSettings(Part):

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from service.llm.engine import Finished, Question, TokenDelta
+from service.llm.unit import Unit
 from service.media.chunk import EncodedChunk, MediaChunk
 from service.sessions.record import ChunkRecord, SessionId
 
@@ -57,6 +58,19 @@ class LLMStage(Protocol):
         self, session_id: SessionId, question: Question, *, steal_from: str | None = None
     ) -> AsyncGenerator[TokenDelta | Finished, None]:
         """Answer from all chunks appended so far; closing the iterator cancels."""
+        ...
+
+    async def units(
+        self, session_id: SessionId, *, steal_from: str | None = None
+    ) -> tuple[Unit, ...]:
+        """What the session's context holds of each chunk, oldest first.
+
+        Where it is not in the cache now, what it will hold once it is; its lease is left alone.
+
+        Raises:
+            SessionNotFound: No such session.
+            StoreUnavailable: Redis cannot be reached.
+        """
         ...
 
     async def close(self, session_id: SessionId) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import asdict
 
 from service.llm.engine import Finished, Question, TokenDelta
+from service.llm.unit import Unit
 from service.sessions.record import ChunkRecord, SessionId
 from service.stages import LLMStage
 from service.tracing import Span, SpanKind, Tracing, carrier, note_on
@@ -52,6 +53,11 @@ class TracedLLM:
             note_on(span, gen_ai__input__messages=messages)
         items = self._stage.ask(session_id, question, steal_from=steal_from)
         return self._tracing.around(items, span, self._note)
+
+    async def units(
+        self, session_id: SessionId, *, steal_from: str | None = None
+    ) -> tuple[Unit, ...]:
+        return await self._stage.units(session_id, steal_from=steal_from)
 
     async def close(self, session_id: SessionId) -> None:
         await self._stage.close(session_id)

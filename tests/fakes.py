@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator
 
 from service.llm.engine import Finished, Question, TokenDelta
+from service.llm.unit import Unit
 from service.media.chunk import EncodedChunk, MediaChunk
 from service.sessions.record import ChunkRecord, SessionId
 from service.stages import CompressorStage, EncoderStage, LLMStage
@@ -80,6 +81,11 @@ class FakeLLM(LLMStage):
     ) -> AsyncIterator[TokenDelta | Finished]:
         yield TokenDelta("yes", 1)
         yield Finished("yes", "stop", 8, 1, 0.0, 2.0, 0.01, 0.01)
+
+    async def units(
+        self, session_id: SessionId, *, steal_from: str | None = None
+    ) -> tuple[Unit, ...]:
+        return ()
 
     async def close(self, session_id: SessionId, *, steal_from: str | None = None) -> None:
         self.closed.append(session_id)

@@ -102,6 +102,10 @@ class AsyncClient:
     async def timeline(self, session_id: str) -> Timeline:
         return await self.send(calls.timeline(session_id))
 
+    async def thumbnail(self, session_id: str, index: int) -> bytes:
+        """The small JPEG of a chunk, at most 160 px wide. Raises `NotFound` if it has none."""
+        return await self.send(calls.thumbnail(session_id, index))
+
     async def turns(self, session_id: str) -> tuple[Turn, ...]:
         """What was asked and answered so far, oldest first."""
         return await self.send(calls.turns(session_id))

@@ -30,7 +30,8 @@ class SessionOptions(TypedDict, total=False):
 class AskOptions(TypedDict, total=False):
     """How to answer; None leaves the choice to the service.
 
-    `window_s` limits the answer to the last so many seconds of stream.
+    `window_s` limits the answer to the last so many seconds of stream; `at_s` asks as of that
+    stream time, where the window then ends.
     """
 
     max_tokens: int | None
@@ -39,6 +40,7 @@ class AskOptions(TypedDict, total=False):
     seed: int | None
     stop: list[str] | None
     window_s: float | None
+    at_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,11 @@ def end_session(session_id: str) -> Call[None]:
 
 def timeline(session_id: str) -> Call[Timeline]:
     return Call("GET", f"{session_path(session_id)}/timeline", _json_as(Timeline))
+
+
+def thumbnail(session_id: str, index: int) -> Call[bytes]:
+    path = f"{session_path(session_id)}/chunks/{index}/thumbnail"
+    return Call("GET", path, lambda reply: reply.body)
 
 
 def turns(session_id: str) -> Call[tuple[Turn, ...]]:

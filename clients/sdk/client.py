@@ -100,6 +100,10 @@ class Client:
     def timeline(self, session_id: str) -> Timeline:
         return self.send(calls.timeline(session_id))
 
+    def thumbnail(self, session_id: str, index: int) -> bytes:
+        """The small JPEG of a chunk, at most 160 px wide. Raises `NotFound` if it has none."""
+        return self.send(calls.thumbnail(session_id, index))
+
     def turns(self, session_id: str) -> tuple[Turn, ...]:
         """What was asked and answered so far, oldest first."""
         return self.send(calls.turns(session_id))

@@ -3,6 +3,7 @@
 Event
 ├── StatusEvent     session.created, .connecting, .live, .idle, .ended
 ├── ChunkEvent      2 s of stream are in the context
+├── MomentEvent     scene.cut, sound.onset
 ├── DroppedEvent    a chunk was given up, and why
 └── TurnEvent       a question was answered, by whoever asked it
 
@@ -87,6 +88,21 @@ class ChunkEvent(Event):
     stages_s: Mapping[str, float] = field(default_factory=dict)
     skew_s: float | None = None
     gaps: tuple[Gap, ...] = ()
+    is_cut: bool = False
+    has_thumbnail: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MomentEvent(Event):
+    """A new scene or a sound begins.
+
+    Attributes:
+        index: Of its chunk.
+        start_s: Stream time, in seconds.
+    """
+
+    index: int
+    start_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +123,8 @@ class TurnEvent(Event):
 _KINDS: dict[str, type[Event]] = {
     "chunk": ChunkEvent,
     "dropped": DroppedEvent,
+    "scene.cut": MomentEvent,
+    "sound.onset": MomentEvent,
 }
 
 
@@ -136,6 +154,7 @@ __all__ = [
     "DroppedEvent",
     "Event",
     "Kept",
+    "MomentEvent",
     "StatusEvent",
     "TurnEvent",
     "parse_event",

@@ -106,6 +106,14 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of stream; times are stream times in seconds."""
+
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """An answer.
 
@@ -116,6 +124,7 @@ class Answer:
         context_end_s: Stream time up to which the answer has seen, in seconds.
         ttft_s: Seconds from the question's arrival at the service to the first token.
         duration_s: Seconds until the last.
+        spans: Stretches of stream that the answer could see, in order.
     """
 
     id: str
@@ -128,6 +137,7 @@ class Answer:
     ttft_s: float | None
     duration_s: float
     usage: Usage
+    spans: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +191,46 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldTokens:
+    """Tokens of a unit that are in the LLM's context now."""
+
+    video_tokens: int
+    audio_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class TimelineChunk:
-    """One 2 s unit of the stream; times are stream times in seconds."""
+    """One 2 s unit of the stream; times are stream times in seconds.
+
+    Attributes:
+        held: What of it is in context; None where it is forgotten.
+        cuts_s: Where a new scene begins.
+        onsets_s: Where a sound begins.
+        has_thumbnail: Whether `thumbnail` of a client gives one.
+    """
 
     index: int
     start_s: float
     end_s: float
     tokens: Tokens
     gaps: tuple[Gap, ...] = ()
+    held: HeldTokens | None = None
+    cuts_s: tuple[float, ...] = ()
+    onsets_s: tuple[float, ...] = ()
+    has_thumbnail: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineQuestion:
+    """A question on the stream's clock.
+
+    Attributes:
+        stream_s: Stream time up to which its answer had seen, in seconds.
+    """
+
+    id: str
+    question: str
+    stream_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,17 +239,21 @@ class Timeline:
 
     session_id: str
     chunks: tuple[TimelineChunk, ...]
+    questions: tuple[TimelineQuestion, ...] = ()
 
 
 __all__ = [
     "Answer",
     "Gap",
+    "HeldTokens",
     "ModalityTokens",
     "Session",
     "SessionList",
     "SessionToken",
+    "Span",
     "Timeline",
     "TimelineChunk",
+    "TimelineQuestion",
     "Tokens",
     "Turn",
     "TurnList",

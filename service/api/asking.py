@@ -33,6 +33,7 @@ def query_question(question_id: str, query: schemas.Query) -> Question:
             stop=tuple(query.stop),
         ),
         window_s=query.window_s,
+        at_s=query.at_s,
     )
 
 
@@ -56,6 +57,7 @@ def chat_question(question_id: str, request: schemas.ChatCompletionRequest) -> Q
             stop=tuple(stop),
         ),
         window_s=request.window_s,
+        at_s=request.at_s,
     )
 
 

@@ -118,6 +118,7 @@ class Query(Request):
     seed: int | None = Field(None, ge=0)
     stop: StopStrings = Field(default_factory=list)
     window_s: float | None = Field(None, gt=0, description="only the last this many seconds")
+    at_s: float | None = Field(None, gt=0, description="as of this stream time, not now")
 
 
 class Usage(Response):
@@ -127,6 +128,13 @@ class Usage(Response):
     completion_tokens: int
     total_tokens: int
     stream: Tokens
+
+
+class Span(Response):
+    """A stretch of stream."""
+
+    start_s: float
+    end_s: float
 
 
 class Answer(Response):
@@ -140,6 +148,7 @@ class Answer(Response):
     finish_reason: Literal["stop", "length", "cancelled"]
     context_start_s: float = Field(description="stream time of the oldest chunk seen")
     context_end_s: float = Field(description="stream time up to which the answer has seen")
+    spans: list[Span] = Field(description="stretches of stream that the answer could see")
     ttft_s: float | None = Field(description="arrival of the question to its first token")
     duration_s: float
     usage: Usage
@@ -172,7 +181,18 @@ class TimelineChunk(Response):
     start_s: float
     end_s: float
     tokens: Tokens
+    held: "HeldTokens | None" = Field(description="what of it is in context; null: forgotten")
     gaps: list["GapItem"]
+    cuts_s: list[float] = Field(description="stream times at which a new scene begins")
+    onsets_s: list[float] = Field(description="stream times at which a sound begins")
+    has_thumbnail: bool
+
+
+class HeldTokens(Response):
+    """Tokens of a unit that are in the LLM's context now."""
+
+    video_tokens: int
+    audio_tokens: int
 
 
 class GapItem(Response):
@@ -183,12 +203,21 @@ class GapItem(Response):
     duration_s: float
 
 
+class TimelineQuestion(Response):
+    """A question on the stream's clock."""
+
+    id: str
+    question: str
+    stream_s: float = Field(description="stream time up to which its answer had seen")
+
+
 class Timeline(Response):
     """`GET /v1/sessions/{id}/timeline`, oldest first."""
 
     object: Literal["timeline"] = "timeline"
     session_id: str
     chunks: list[TimelineChunk]
+    questions: list[TimelineQuestion] = Field(description="asked about this stretch, oldest first")
 
 
 # OpenAI chat completions; fields that are not named here are for `service.api.neutral`
@@ -224,6 +253,7 @@ class ChatCompletionRequest(BaseModel):
     seed: int | None = Field(None, ge=0)
     stop: str | StopStrings | None = None
     window_s: float | None = Field(None, gt=0)
+    at_s: float | None = Field(None, gt=0)
 
 
 # errors and health

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from service.access.caller import Caller, Scope
@@ -13,12 +13,13 @@ from service.api.authority import CallerOf, needs
 from service.api.backend import Backend
 from service.api.watchers import Watchers
 from service.clock import Clock
-from service.errors import Forbidden
+from service.errors import Forbidden, NoThumbnail
 from service.events import Event
 from service.sessions.record import Session, SessionConfig, SessionId
 from service.sessions.store import SessionStore
 
 READERS = needs(Scope.PUBLISH, Scope.ASK)
+JPEG = "image/jpeg"
 SESSION_ID_BYTES = 16  # 128 random bits: an id cannot be guessed
 
 
@@ -115,8 +116,24 @@ def history_routes(backend: Backend, watchers: Watchers) -> APIRouter:
         """The last `limit` chunks in the log, oldest first."""
         record = await backend.store.get(SessionId(session_id))
         after = max(record.last_index - limit, -1)
-        chunks = await backend.store.chunks(SessionId(session_id), after=after)
-        return views.timeline(session_id, chunks)
+        chunks = await backend.store.chunks(record.id, after=after)
+        units = await backend.llm.units(record.id)
+        turns = await backend.store.turns(record.id)
+        return views.timeline(session_id, chunks, units, turns)
+
+    @router.get(
+        "/{session_id}/chunks/{index}/thumbnail",
+        response_class=Response,
+        responses={200: {"content": {JPEG: {}}}},
+        openapi_extra=READERS,
+    )
+    async def thumbnail(session_id: str, index: Annotated[int, Path(ge=0)]) -> Response:
+        """The first picture of a chunk, at most 160 px wide."""
+        record = await backend.store.chunk(SessionId(session_id), index)
+        if record is None or record.marks.thumbnail is None:
+            raise NoThumbnail(index)
+        headers = {"Cache-Control": "private, max-age=86400, immutable"}
+        return Response(record.marks.thumbnail, media_type=JPEG, headers=headers)
 
     @router.get("/{session_id}/events", response_class=StreamingResponse, openapi_extra=READERS)
     async def events(

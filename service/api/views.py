@@ -6,6 +6,7 @@ from typing import Any
 from compressor.tokens import TokenCounts
 from service.api import schemas
 from service.llm.engine import Finished
+from service.llm.unit import Unit
 from service.media.chunk import CHUNK_S, Gap
 from service.sessions.record import ChunkRecord, Session, Turn
 
@@ -50,6 +51,7 @@ def answer(question_id: str, record: Session, question: str, finished: Finished)
             "finish_reason": finished.reason,
             "context_start_s": finished.context_start_s,
             "context_end_s": finished.context_end_s,
+            "spans": [{"start_s": start, "end_s": end} for start, end in finished.spans],
             "ttft_s": finished.ttft_s,
             "duration_s": finished.duration_s,
             "usage": usage(record, finished),
@@ -70,18 +72,44 @@ def turn(record: Turn) -> schemas.TurnItem:
     return schemas.TurnItem.model_validate(record)
 
 
-def timeline(session_id: str, records: Sequence[ChunkRecord]) -> schemas.Timeline:
-    return schemas.Timeline(session_id=session_id, chunks=[_unit(record) for record in records])
+def timeline(
+    session_id: str,
+    records: Sequence[ChunkRecord],
+    units: Sequence[Unit],
+    turns: Sequence[Turn],
+) -> schemas.Timeline:
+    held = {unit.index: unit.held for unit in units if unit.num_tokens}
+    start_s = records[0].index * CHUNK_S if records else 0.0
+    return schemas.Timeline(
+        session_id=session_id,
+        chunks=[_unit(record, held.get(record.index)) for record in records],
+        questions=[
+            schemas.TimelineQuestion(
+                id=turn.id, question=turn.question, stream_s=turn.context_end_s
+            )
+            for turn in turns
+            if turn.context_end_s > start_s
+        ],
+    )
 
 
-def _unit(record: ChunkRecord) -> schemas.TimelineChunk:
+def _unit(record: ChunkRecord, held: TokenCounts | None) -> schemas.TimelineChunk:
+    marks = record.marks
     return schemas.TimelineChunk(
         index=record.index,
         start_s=record.index * CHUNK_S,
         end_s=(record.index + 1) * CHUNK_S,
         tokens=tokens(record.compressed.counts_in, record.compressed.counts_kept),
+        held=None if held is None else _held(held),
         gaps=[schemas.GapItem.model_validate(_gap(gap)) for gap in record.gaps],
+        cuts_s=list(marks.cuts_s),
+        onsets_s=list(marks.onsets_s),
+        has_thumbnail=marks.thumbnail is not None,
     )
+
+
+def _held(counts: TokenCounts) -> schemas.HeldTokens:
+    return schemas.HeldTokens(video_tokens=counts.video, audio_tokens=counts.audio)
 
 
 def _gap(gap: Gap) -> Mapping[str, Any]:

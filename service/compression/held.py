@@ -20,6 +20,7 @@ class HeldSession:
         last_index: Index of the last chunk in the log.
         compressor: By the session's profile; None while nothing is loaded.
         state: What the stream's last chunk left; None starts afresh.
+        heard_until_s: Stream time up to which something was heard.
         num_users: Calls that hold or await the lock.
         used_at_s: Time of the last use.
     """
@@ -28,6 +29,7 @@ class HeldSession:
     last_index: int = -1
     compressor: TokenCompressor | None = None
     state: StreamState | None = None
+    heard_until_s: float = 0.0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     num_users: int = 0
     used_at_s: float = 0.0

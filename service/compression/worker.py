@@ -5,7 +5,7 @@ The order is always: acquire the lease, load, compute, commit, answer. Knows not
 
 import contextlib
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -13,13 +13,14 @@ import torch
 
 from compressor.audio import AudioSelector
 from compressor.config import CompressorConfig
+from compressor.onsets import MIN_QUIET_S, sound_onsets
 from compressor.pipeline import TokenCompressor
 from compressor.tokens import CompressedChunk, TokenCounts
 from service.compression.batcher import CompressionBatcher
 from service.compression.checkpoint import load_selector
 from service.compression.held import HeldSession, HeldSessions
 from service.errors import ServiceError, StoreUnavailable, Unprocessable
-from service.media.chunk import EncodedChunk
+from service.media.chunk import CHUNK_S, EncodedChunk, Marks
 from service.metrics import Metrics
 from service.sessions.record import ChunkRecord, SessionConfig, SessionId, Stage
 from service.sessions.store import Lease, SessionStore
@@ -148,16 +149,31 @@ class CompressorWorker:
         if chunk.index <= held.last_index:
             return await self._logged(session_id, chunk.index, held.last_index)
         compressed, state = await self._batcher.compress(compressor, chunk.tokens, held.state)
-        record = ChunkRecord(chunk.index, held.last_index, compressed, chunk.grid_sizes, chunk.gaps)
+        marks, heard_until_s = self._marks(compressor, compressed, held, chunk.marks)
+        record = ChunkRecord(
+            chunk.index, held.last_index, compressed, chunk.grid_sizes, chunk.gaps, marks
+        )
         try:
             # False: the reply to an earlier sending was lost; nobody else writes under this epoch
             await self._store.append_chunk(lease, record)
         except BaseException:
             held.forget()  # logged or not: the next call looks
             raise
-        held.last_index, held.state = chunk.index, state
+        held.last_index, held.state, held.heard_until_s = chunk.index, state, heard_until_s
         self._count_tokens(compressed)
         return record
+
+    def _marks(
+        self,
+        compressor: TokenCompressor,
+        compressed: CompressedChunk,
+        held: HeldSession,
+        marks: Marks,
+    ) -> tuple[Marks, float]:
+        """Add what the scores show; beside it, until when something was heard."""
+        quiet_score = compressor.config.selector.quiet_score
+        onsets_s, until_s = sound_onsets(compressed, quiet_score, held.heard_until_s)
+        return replace(marks, onsets_s=onsets_s), until_s
 
     async def _own(
         self, session_id: SessionId, held: HeldSession, steal_from: str | None
@@ -184,6 +200,9 @@ class CompressorWorker:
         compressor = TokenCompressor(self._compressor_config(session.config), self._selector)
         held.epoch, held.last_index = lease.epoch, session.last_index
         held.compressor, held.state = compressor, None
+        # a sound that goes on is not to begin again with another replica
+        is_begun = session.last_index >= 0
+        held.heard_until_s = (session.last_index + 1) * CHUNK_S if is_begun else -MIN_QUIET_S
         if lease.is_new and session.num_chunks:
             self._metrics.rebuilds_total.labels(stage=STAGE).inc()
         return compressor

@@ -47,7 +47,9 @@ class IngestDeployment:
             steady_clock(),
             self._replica.tracing,
         )
-        self._worker = IngestWorker(around, _config(settings.ingest))
+        self._worker = IngestWorker(
+            around, _config(settings.ingest, has_thumbnails=settings.store.thumbnails)
+        )
 
     async def offer(
         self, session_id: SessionId, sdp: str, *, steal_from: str | None = None
@@ -101,8 +103,9 @@ class IngestDeployment:
         await self._worker.aclose()
 
 
-def _config(settings: IngestSettings) -> IngestConfig:
+def _config(settings: IngestSettings, *, has_thumbnails: bool) -> IngestConfig:
     return IngestConfig(
+        has_thumbnails=has_thumbnails,
         max_sessions=settings.max_sessions,
         udp_ports=settings.udp_ports,
         liveness=LivenessConfig(

@@ -10,6 +10,7 @@ from service.llm.config import EngineConfig
 from service.llm.engine import Finished, Question, TokenDelta
 from service.llm.paged_engine import PagedEngine
 from service.llm.policy import build_policy
+from service.llm.unit import Unit
 from service.llm.worker import LLMWorker
 from service.sessions.record import ChunkRecord, SessionId
 from service.settings import Settings
@@ -81,6 +82,11 @@ class LLMDeployment:
         async with aclosing(tracing.around(items, span)) as traced:
             async for item in answers(traced):
                 yield item
+
+    async def units(
+        self, session_id: SessionId, *, steal_from: str | None = None
+    ) -> tuple[Unit, ...] | ServiceError:
+        return await answer(self._worker.units(session_id, steal_from=steal_from))
 
     async def close(self, session_id: SessionId, *, steal_from: str | None = None) -> None:
         del steal_from  # it has served its purpose: the router read it

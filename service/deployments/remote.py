@@ -25,6 +25,7 @@ from service.errors import (
 )
 from service.ingest.whip import WhipAnswer
 from service.llm.engine import Finished, Question, TokenDelta
+from service.llm.unit import Unit
 from service.media.chunk import EncodedChunk, MediaChunk
 from service.sessions.record import ChunkRecord, SessionId, Stage
 from service.sessions.store import SessionStore
@@ -177,6 +178,13 @@ class RemoteLLM:
                 if has_begun:
                     raise AnswerInterrupted from error
                 raise
+
+    async def units(
+        self, session_id: SessionId, *, steal_from: str | None = None
+    ) -> tuple[Unit, ...]:
+        del steal_from  # read from the record, by every call
+        units: tuple[Unit, ...] = await self._owned.call("units", session_id)
+        return units
 
     async def close(self, session_id: SessionId) -> None:
         await self._owned.call("close", session_id)

@@ -139,7 +139,7 @@ class OmniEncoder:
             start_s=chunk.start_s,
         )
         known = tuple(size for size in sizes if size is not None)
-        return EncodedChunk(chunk.index, tokens, known, chunk.gaps)
+        return EncodedChunk(chunk.index, tokens, known, chunk.gaps, chunk.marks)
 
     def _join(self, grids: list[Tensor]) -> Tensor | tuple[Tensor, ...]:
         """Copy grids into `[T, P, D]`, or into a tuple where their sizes differ."""

@@ -23,6 +23,7 @@ class IngestConfig:
         udp_ports: Range of the media ports; None: any.
         lease_s: Life of a session's lease; renewed at a third of it.
         tick_s: How often arrived media is looked at.
+        has_thumbnails: Whether each chunk gets a small JPEG, for timelines.
         care_s: How often status, lease and silence are looked at.
         drain_s: How long chunks on their way may take when the replica stops.
         liveness: What silence means.
@@ -36,6 +37,7 @@ class IngestConfig:
     udp_ports: PortRange | None = None
     lease_s: float = 15.0
     tick_s: float = 0.05
+    has_thumbnails: bool = True
     care_s: float = 0.25
     drain_s: float = 5.0
     liveness: LivenessConfig = field(default_factory=LivenessConfig)

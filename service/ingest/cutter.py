@@ -2,11 +2,14 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from service.ingest.queue import Begin, Gone, Item
 from service.ingest.source import Picture, Sound
-from service.media.chunk import MediaChunk
+from service.ingest.thumbnail import encode_thumbnail
+from service.media.chunk import Marks, MediaChunk
 from service.media.chunker import Chunker, FrameCounts
+from service.media.cuts import CutDetector
 from service.media.frames import AudioFrame, VideoFrame
 
 
@@ -16,11 +19,16 @@ class Cutter:
     Args:
         chunker: The session's.
         started_at_s: Unix time of stream time zero.
+        has_thumbnails: Whether a chunk gets a small JPEG.
     """
 
-    def __init__(self, chunker: Chunker, started_at_s: float) -> None:
+    def __init__(
+        self, chunker: Chunker, started_at_s: float, *, has_thumbnails: bool = True
+    ) -> None:
         self._chunker = chunker
         self._started_at_s = started_at_s
+        self._has_thumbnails = has_thumbnails
+        self._cuts = CutDetector()
         self._num_undecodable: FrameCounts = Counter()
 
     @property
@@ -36,13 +44,20 @@ class Cutter:
             now_s: Unix time up to which they are all.
         """
         chunks = [chunk for item in items for chunk in self._take(item)]
-        return chunks + self._chunker.poll(now_s - self._started_at_s)
+        chunks += self._chunker.poll(now_s - self._started_at_s)
+        return [self._marked(chunk) for chunk in chunks]
 
     def take_counts(self) -> FrameCounts:
         """What became of the frames since the last call."""
         counts = self._chunker.take_counts() + self._num_undecodable
         self._num_undecodable = Counter()
         return counts
+
+    def _marked(self, chunk: MediaChunk) -> MediaChunk:
+        cuts_s = self._cuts.see(chunk.index, chunk.grids)
+        pictures = [grid[0] for grid in chunk.grids if grid is not None]
+        thumbnail = encode_thumbnail(pictures[0]) if self._has_thumbnails and pictures else None
+        return replace(chunk, marks=Marks(cuts_s=cuts_s, thumbnail=thumbnail))
 
     def _take(self, item: Item) -> list[MediaChunk]:
         try:

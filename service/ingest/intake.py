@@ -129,7 +129,8 @@ class Intake(MediaSink):
             started_at_s=started_at_s,
             tracing=around.tracing,
         )
-        return Cutter(chunker, started_at_s), pipeline
+        cutter = Cutter(chunker, started_at_s, has_thumbnails=self._config.has_thumbnails)
+        return cutter, pipeline
 
     async def _absorb(self, cutter: Cutter, pipeline: SessionPipeline) -> None:
         now_s = self._around.clock()

@@ -16,7 +16,7 @@ about forwards.
 
 from collections.abc import Collection, Iterable, Iterator
 
-from service.errors import AtCapacity
+from service.errors import AtCapacity, MomentNotHeld
 from service.llm.config import EngineConfig
 from service.llm.jobs import Asked, ChunkOutcome, LiveSession, QuestionOutcome
 from service.llm.live import LiveContext
@@ -69,6 +69,8 @@ class Admission:
                 continue
             try:
                 asked.start()
+            except MomentNotHeld as error:
+                yield asked.failed(error)
             except PoolExhausted:
                 if any(other.feed is not None for other in questions):
                     return

@@ -1,5 +1,7 @@
 """What is wrong with a chunk or a question, before either costs anything."""
 
+import math
+
 from compressor.omni.chat import ChatLayout
 from compressor.tokens import CompressedChunk, Modality, TokenCounts
 from service.errors import BadRequest
@@ -69,6 +71,8 @@ def check_question(question: Question, chat: ChatLayout, *, max_tokens: int) -> 
         raise BadRequest(str(exc), field="sampling") from exc
     if question.window_s is not None and not question.window_s > 0:
         raise BadRequest(f"window_s must be above 0, got {question.window_s}", field="window_s")
+    if question.at_s is not None and not 0 < question.at_s < math.inf:
+        raise BadRequest(f"at_s must be above 0, got {question.at_s}", field="at_s")
     try:
         tail_ids = chat.tail([(message.role, message.content) for message in question.messages])
     except ValueError as exc:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from compressor.tokens import CompressedChunk, TokenCounts
+from service.errors import MomentNotHeld
 from service.llm.policy import NOTHING, Policy
 from service.llm.unit import Unit, unit_of
 from service.media.chunk import CHUNK_S
@@ -182,9 +183,37 @@ class ContextWindow:
         self._held = TokenCounts(video, sum(unit.held.audio for unit in units))
         assert self.num_tokens <= self.rules.max_tokens, "more tokens than the budget"
 
-    def outside(self, window_s: float) -> list[int]:
-        """Return the units that ended `window_s` seconds or more before the newest one's end."""
-        if not self._units:
-            return []
-        start_s = self._units[-1].end_s - window_s
-        return [unit.index for unit in self._units if unit.end_s <= start_s]
+    def seen(self, window_s: float | None, at_s: float | None) -> tuple[Unit, ...]:
+        """Choose the units that a question sees, oldest first.
+
+        Args:
+            window_s: Only the last so many seconds; None: all.
+            at_s: Up to the unit of this stream time; None: up to the newest.
+
+        Raises:
+            MomentNotHeld: Nothing of that stretch is held.
+        """
+        last_s = self._units[-1].end_s if self._units else 0.0
+        end_s = last_s if at_s is None else at_s
+        start_s = 0.0 if window_s is None else end_s - window_s
+        is_reached = at_s is None or at_s <= last_s
+        seen = tuple(
+            unit
+            for unit in self._units
+            if unit.end_s > start_s and (at_s is None or unit.start_s < at_s)
+        )
+        if at_s is not None and not (is_reached and any(unit.num_tokens for unit in seen)):
+            first_s = next((unit.start_s for unit in self._units if unit.num_tokens), last_s)
+            raise MomentNotHeld(at_s=at_s, start_s=first_s, end_s=last_s)
+        return seen
+
+
+def spans(units: Sequence[Unit]) -> tuple[tuple[float, float], ...]:
+    """Merge units, oldest first, into stretches of stream time; those without tokens left out."""
+    merged: list[tuple[float, float]] = []
+    for unit in units:
+        if unit.num_tokens and merged and merged[-1][1] == unit.start_s:
+            merged[-1] = (merged[-1][0], unit.end_s)
+        elif unit.num_tokens:
+            merged.append((unit.start_s, unit.end_s))
+    return tuple(merged)

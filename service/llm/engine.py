@@ -7,6 +7,7 @@ from typing import Protocol
 from compressor.tokens import CompressedChunk
 from service.llm.context import ContextRules
 from service.llm.forgotten import Loss
+from service.llm.unit import Unit
 from service.sessions.record import SessionId
 
 
@@ -46,12 +47,15 @@ class Question:
         messages: The conversation about the stream, oldest first, at least one, the last by "user".
         sampling: How to draw tokens.
         window_s: Only the last this many seconds of stream count; None: all that is held.
+        at_s: Stream time of the moment it is asked about: what came later does not count, and the
+            window ends there. None: now.
     """
 
     id: str
     messages: tuple[Message, ...]
     sampling: Sampling = field(default_factory=Sampling)
     window_s: float | None = None
+    at_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ class Finished:
         context_end_s: Stream time up to which the answer has seen.
         ttft_s: Seconds from `ask` to the first token, None if there was none.
         duration_s: Seconds from `ask` to the last.
+        spans: Stretches of stream that the answer could see, (start, end) in stream time, in order;
+            adjacent units are one.
     """
 
     text: str
@@ -85,6 +91,7 @@ class Finished:
     context_end_s: float
     ttft_s: float | None
     duration_s: float
+    spans: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +168,10 @@ class LLMEngine(Protocol):
 
     async def close(self, session_id: SessionId) -> None:
         """Free the session, aborting its questions."""
+        ...
+
+    def units(self, session_id: SessionId) -> tuple[Unit, ...]:
+        """What is in the session's context of each chunk, oldest first; empty if it is not open."""
         ...
 
     def stats(self) -> EngineStats:

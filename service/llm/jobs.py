@@ -12,6 +12,7 @@ from compressor.tokens import CompressedChunk
 from service.clock import Clock
 from service.errors import ServiceError
 from service.llm.answer import Answer
+from service.llm.context import spans
 from service.llm.engine import Finished, Question, TokenDelta
 from service.llm.live import LiveContext, Part, View
 from service.llm.prompt import Inputs, next_token, tail_inputs
@@ -179,9 +180,10 @@ class Asked:
         """Fork the context and reserve all pages that the question can ever need.
 
         Raises:
+            MomentNotHeld: What it is about is not in context.
             PoolExhausted: Nothing has changed.
         """
-        view = self.session.context.view(self.question.window_s)
+        view = self.session.context.view(self.question.window_s, self.question.at_s)
         note = [] if self._note is None else self._note(view)
         tail_ids = [*self._tail_ids[:NUM_MARKERS], *note, *self._tail_ids[NUM_MARKERS:]]
         try:
@@ -245,4 +247,5 @@ class Asked:
             context_end_s=view.end_s if view else 0.0,
             ttft_s=None if first_s is None else first_s - self._asked_s,
             duration_s=ended_s - self._asked_s,
+            spans=spans(view.units) if view else (),
         )

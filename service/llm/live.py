@@ -155,12 +155,16 @@ class LiveContext:
         units = self.window.within(max(self.window.num_tokens - num_tokens, 0))
         self._hold(units, "pages")
 
-    def view(self, window_s: float | None) -> View:
-        """Fork all that is committed, or its last `window_s` seconds. Raises `PoolExhausted`."""
-        outside = [] if window_s is None else self.window.outside(window_s)
-        seen = [unit for unit in self.window.units if unit.index not in outside]
+    def view(self, window_s: float | None = None, at_s: float | None = None) -> View:
+        """Fork all that is committed, or a part of it; see `ContextWindow.seen`.
+
+        Raises:
+            MomentNotHeld: Nothing of that part is held.
+            PoolExhausted: There are too few free pages.
+        """
+        seen = self.window.seen(window_s, at_s)
         sequence = self.sequence.fork(len(self._labels))
-        if outside:
+        if len(seen) < len(self.window.units):
             try:
                 sequence.retain(self._labels.held_by(seen))
             except PoolExhausted:
@@ -168,8 +172,9 @@ class LiveContext:
                 raise
         return View(
             sequence=sequence,
-            units=tuple(seen),
-            ids=self._ids,
+            units=seen,
+            # as if the stream had gone no further
+            ids=self._ids if at_s is None else self._ids.ending_with(seen[-1].next_id),
             start_s=seen[0].start_s if seen else 0.0,
             end_s=seen[-1].end_s if seen else 0.0,
         )

@@ -65,6 +65,10 @@ class StreamIds:
         """Return the ids' place once the chunk is part of the stream."""
         return replace(self, end=max(self.end, chunk.next_position))
 
+    def ending_with(self, next_id: int) -> "StreamIds":
+        """Return the ids' place for a stream of which `next_id` is 1 + the highest id."""
+        return replace(self, end=next_id)
+
     def moved_to(self, origin: int) -> "StreamIds":
         """Return the ids' place under another origin."""
         return replace(self, origin=origin)

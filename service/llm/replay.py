@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from math import ceil
 
 from service.llm.context import ContextRules
-from service.sessions.record import ChunkRecord, Session
+from service.llm.unit import Unit
+from service.sessions.record import ChunkRecord, Session, SessionId, SessionStatus
 from service.sessions.store import SessionStore
 
 READ_AHEAD_RATIO = 1.25  # entries vary in size: read this much more than the mean suggests
@@ -40,6 +41,23 @@ async def newest_entries(
     # the newest one has been seen, whatever is left of it; one that is refused has to be named
     first = min((i for i in indices if not rules.is_sink(i)), default=session.last_index)
     return [entry for entry in tail if entry.index in indices or entry.index >= first]
+
+
+async def units_of_log(
+    store: SessionStore, session_id: SessionId, rules: ContextRules
+) -> tuple[Unit, ...]:
+    """Say what a context would hold of a session's log, oldest first; nothing once it has ended.
+
+    Raises:
+        SessionNotFound: No such session.
+        StoreUnavailable: Redis cannot be reached.
+    """
+    session = await store.get(session_id)
+    if session.status is SessionStatus.ENDED:
+        return ()
+    entries = await newest_entries(store, session, rules, after=-1)
+    units = [rules.unit(entry.compressed) for entry in entries]
+    return tuple(rules.held([unit for unit in units if rules.admits(unit)]))
 
 
 def is_apart(entries: Sequence[ChunkRecord], after: int) -> bool:

@@ -145,7 +145,8 @@ class Scheduler:
             raise BadRequest(f"question {question.id!r} is being answered", field="id")
         if len(self._questions) >= self._config.max_questions:
             raise AtCapacity(stage="questions", limit=self._config.max_questions)
-        is_noted = self._config.notes_gaps and question.window_s is None
+        is_part = question.window_s is not None or question.at_s is not None
+        is_noted = self._config.notes_gaps and not is_part
         max_tokens = self._rules.horizon.max_text
         if is_noted:
             max_tokens -= len(self._chat.encode(LONGEST_NOTE))

@@ -17,6 +17,7 @@ class Unit:
         start_id: Id of its start, relative to stream time zero.
         start_s: Stream time of its start.
         end_s: Stream time of its end.
+        next_id: 1 + its highest id, relative to stream time zero; what follows starts no lower.
     """
 
     index: int
@@ -25,6 +26,7 @@ class Unit:
     start_id: int
     start_s: float
     end_s: float
+    next_id: int
 
     @property
     def num_tokens(self) -> int:
@@ -53,4 +55,5 @@ def unit_of(chunk: CompressedChunk, ids_per_s: int) -> Unit:
         start_id=int(chunk.start_s * ids_per_s),
         start_s=chunk.start_s,
         end_s=chunk.start_s + CHUNK_S,
+        next_id=chunk.next_position,
     )

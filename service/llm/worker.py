@@ -31,7 +31,8 @@ from service.llm.admission import is_short_of_pages
 from service.llm.dictation import Dictation, measure
 from service.llm.engine import Finished, LLMEngine, Question, TokenDelta
 from service.llm.held import HeldSession, HeldSessions
-from service.llm.replay import is_apart, newest_entries
+from service.llm.replay import is_apart, newest_entries, units_of_log
+from service.llm.unit import Unit
 from service.media.chunk import CHUNK_S
 from service.metrics import Metrics
 from service.sessions.record import ChunkRecord, Session, SessionId, Stage, Turn
@@ -143,6 +144,16 @@ class LLMWorker:
                 await self._finish(self._remember(dictation, dictation.turn(outcome)))
         assert end is not None, "an answer ended without Finished"
         yield end
+
+    async def units(
+        self, session_id: SessionId, *, steal_from: str | None = None
+    ) -> tuple[Unit, ...]:
+        """See `LLMStage.units`."""
+        del steal_from  # nothing is taken over to look
+        held = self._engine.units(session_id)
+        if held:
+            return held
+        return await units_of_log(self._store, session_id, self._engine.rules)
 
     async def close(self, session_id: SessionId) -> None:
         """Free what the session holds and give its lease back; unknown sessions are ignored."""

@@ -1,6 +1,6 @@
 """A chunk of media: 2.000 s of video and audio, decoded or as tokens. Knows not its source."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -29,6 +29,24 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """What is known of a chunk beside its tokens.
+
+    Attributes:
+        cuts_s: Stream times at which a new scene begins.
+        onsets_s: Stream times at which a sound begins.
+        thumbnail: A small JPEG of its first picture; None without one.
+    """
+
+    cuts_s: tuple[float, ...] = ()
+    onsets_s: tuple[float, ...] = ()
+    thumbnail: bytes | None = field(default=None, repr=False)
+
+
+NO_MARKS = Marks()
+
+
+@dataclass(frozen=True, slots=True)
 class MediaChunk:
     """The media of stream time `[index * 2 s, (index + 1) * 2 s)`, ready to encode.
 
@@ -39,6 +57,7 @@ class MediaChunk:
         mel: Normalised log-mel `[128, F]` float32, F <= 200; F = 0 without audio in this chunk.
         gaps: What is missing, in order of time.
         skew_s: How much later audio arrives than the video of the same instant; None unless both.
+        marks: What is known of it so far.
     """
 
     index: int
@@ -46,6 +65,7 @@ class MediaChunk:
     mel: Tensor
     gaps: tuple[Gap, ...] = ()
     skew_s: float | None = None
+    marks: Marks = NO_MARKS
 
     @property
     def start_s(self) -> float:
@@ -65,9 +85,11 @@ class EncodedChunk:
         tokens: What the encoders made of it.
         grid_sizes: (rows, columns) of merged tokens per temporal grid, for overlays.
         gaps: As in the `MediaChunk`.
+        marks: Likewise.
     """
 
     index: int
     tokens: TokenChunk
     grid_sizes: tuple[tuple[int, int], ...]
     gaps: tuple[Gap, ...]
+    marks: Marks = NO_MARKS

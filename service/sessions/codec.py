@@ -18,7 +18,7 @@ from torch import Tensor
 
 from compressor.tokens import CompressedChunk, Modality, TokenCounts
 from service.errors import CorruptRecord
-from service.media.chunk import Gap
+from service.media.chunk import Gap, Marks
 from service.sessions.record import ChunkRecord
 
 VERSION: Final = 1
@@ -27,6 +27,7 @@ MAX_HEADER_BYTES: Final = 1 << 20
 METADATA_KEY: Final = "omnisift"
 EMBEDDING_DTYPES: Final = (torch.float32, torch.bfloat16, torch.float16)
 TENSORS: Final = frozenset({"embeddings", "positions", "modality", "scores", "kept"})
+THUMBNAIL: Final = "thumbnail"  # a tensor that may be missing
 MODALITIES: Final = frozenset({"video", "audio"})
 
 
@@ -39,6 +40,8 @@ def encode_record(record: ChunkRecord) -> bytes:
     tensors = {
         name: getattr(record.compressed, name).detach().cpu().contiguous() for name in TENSORS
     }
+    if record.marks.thumbnail is not None:
+        tensors[THUMBNAIL] = torch.frombuffer(bytearray(record.marks.thumbnail), dtype=torch.uint8)
     data = save(tensors, {METADATA_KEY: json.dumps(_metadata(record), separators=(",", ":"))})
     if len(data) > MAX_RECORD_BYTES:
         raise ValueError(f"chunk {record.index} takes {len(data)} bytes, over {MAX_RECORD_BYTES}")
@@ -74,6 +77,8 @@ def _metadata(record: ChunkRecord) -> dict[str, Any]:
         "in": [compressed.counts_in.video, compressed.counts_in.audio],
         "kept": [compressed.counts_kept.video, compressed.counts_kept.audio],
         "grid_sizes": record.grid_sizes,
+        "cuts_s": record.marks.cuts_s,
+        "onsets_s": record.marks.onsets_s,
         "gaps": [[gap.modality, gap.start_s, gap.duration_s] for gap in record.gaps],
     }
 
@@ -95,10 +100,11 @@ def _read_metadata(data: bytes) -> Mapping[str, Any]:
 
 
 def _build(metadata: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ChunkRecord:
-    if tensors.keys() != TENSORS:
+    thumbnail = tensors.get(THUMBNAIL)
+    if tensors.keys() - {THUMBNAIL} != TENSORS:
         raise CorruptRecord(f"tensors {sorted(tensors)}")
     compressed = CompressedChunk(
-        **tensors,
+        **{name: tensors[name] for name in TENSORS},
         start_s=_number(metadata["start_s"]),
         next_position=_integer(metadata["next_position"]),
         counts_in=_counts(metadata["in"]),
@@ -110,7 +116,19 @@ def _build(metadata: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ChunkR
         compressed=compressed,
         grid_sizes=tuple((_integer(rows), _integer(cols)) for rows, cols in metadata["grid_sizes"]),
         gaps=tuple(_gap(*gap) for gap in metadata["gaps"]),
+        marks=Marks(
+            # records of earlier versions have no marks
+            cuts_s=tuple(map(_number, metadata.get("cuts_s", ()))),
+            onsets_s=tuple(map(_number, metadata.get("onsets_s", ()))),
+            thumbnail=None if thumbnail is None else _bytes(thumbnail),
+        ),
     )
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    if tensor.dtype != torch.uint8 or tensor.dim() != 1:
+        raise ValueError(f"{tensor.dtype} {list(tensor.shape)} where bytes were expected")
+    return tensor.numpy().tobytes()
 
 
 def _integer(value: object, *, least: int = 0) -> int:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import NewType
 
 from compressor.tokens import CompressedChunk, TokenCounts
-from service.media.chunk import Gap
+from service.media.chunk import NO_MARKS, Gap, Marks
 
 SessionId = NewType("SessionId", str)
 NO_TOKENS = TokenCounts(0, 0)
@@ -93,6 +93,7 @@ class ChunkRecord:
         compressed: The kept tokens.
         grid_sizes: (rows, columns) of merged tokens per temporal grid, for overlays.
         gaps: Media that was missing.
+        marks: What else is known of it.
     """
 
     index: int
@@ -100,6 +101,7 @@ class ChunkRecord:
     compressed: CompressedChunk
     grid_sizes: tuple[tuple[int, int], ...] = ()
     gaps: tuple[Gap, ...] = ()
+    marks: Marks = NO_MARKS
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,7 +234,14 @@ def _add_reading_routes(app: FastAPI, fake: FakeService) -> None:
     @app.get("/v1/sessions/{id_}/timeline")
     async def timeline(id_: str) -> schemas.Timeline:
         chunks = [data for type_, data in fake.feeds[id_].events if type_ == "chunk"]
-        return schemas.Timeline.model_validate({"session_id": id_, "chunks": chunks})
+        marks = {"held": None, "cuts_s": [], "onsets_s": []}
+        chunks = [{**marks, "has_thumbnail": True, **chunk} for chunk in chunks]
+        fields = {"session_id": id_, "chunks": chunks, "questions": []}
+        return schemas.Timeline.model_validate(fields)
+
+    @app.get("/v1/sessions/{id_}/chunks/{index}/thumbnail")
+    async def thumbnail(id_: str, index: int) -> Response:
+        return Response(b"jpeg of %d" % index, media_type="image/jpeg")
 
     @app.get("/v1/sessions/{id_}/events")
     async def events(id_: str, request: Request, replay: int = 1) -> Any:
@@ -345,6 +352,7 @@ def _answer(fake: FakeService, feed: Feed, body: schemas.Query) -> schemas.Answe
         finish_reason="stop",
         context_start_s=max(0.0, feed.record.stream_s - (body.window_s or 1e9)),
         context_end_s=feed.record.stream_s,
+        spans=[],
         ttft_s=0.12,
         duration_s=0.2,
         usage=schemas.Usage.model_validate(usage),

@@ -67,6 +67,7 @@ async def test_question_is_answered_and_remembered(client: AsyncClient, feed: Fe
     assert answer.answer == "a red circle"
     assert [turn.answer for turn in await client.turns("s0")] == ["a red circle"]
     assert [chunk.index for chunk in (await client.timeline("s0")).chunks] == [0, 1]
+    assert await client.thumbnail("s0", 1) == b"jpeg of 1"
 
 
 async def test_in_piecesanswer_comes_in_pieces(client: AsyncClient, feed: Feed) -> None:

@@ -67,6 +67,7 @@ def test_question_is_answered_and_remembered(client: Client, feed: Feed) -> None
     assert (answer.context_start_s, answer.context_end_s) == (2.0, 4.0)
     assert [turn.answer for turn in client.turns("s0")] == ["a red circle"]
     assert [chunk.index for chunk in client.timeline("s0").chunks] == [0, 1]
+    assert client.thumbnail("s0", 1) == b"jpeg of 1"
 
 
 def test_in_piecesanswer_comes_in_pieces(client: Client, feed: Feed) -> None:

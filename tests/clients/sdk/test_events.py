@@ -8,6 +8,7 @@ from clients.sdk.events import (
     DroppedEvent,
     Event,
     Kept,
+    MomentEvent,
     StatusEvent,
     TurnEvent,
     parse_event,
@@ -87,3 +88,13 @@ def test_chunk_without_kept_tokens_is_read() -> None:
 def test_unreadable_event_is_refused(data: str) -> None:
     with pytest.raises(MalformedAnswer):
         parse_event(SseEvent("chunk", data, ""))
+
+
+@pytest.mark.parametrize("type_", ["scene.cut", "sound.onset"])
+def test_moments_are_typed(type_: str) -> None:
+    data = f'{{"type": "{type_}", "session_id": "s", "at_s": 9.0, "index": 3, "start_s": 6.5}}'
+
+    event = parse_event(SseEvent(type_, data, "7-0"))
+
+    assert isinstance(event, MomentEvent)
+    assert (event.index, event.start_s) == (3, 6.5)

@@ -171,3 +171,20 @@ async def test_deeply_nested_json_is_refused_and_hurts_nobody(http: httpx.AsyncC
         assert 400 <= response.status_code < 500, response.text
 
     assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_question_about_a_moment_tells_what_it_saw(
+    http: httpx.AsyncClient, streamer: Streamer
+) -> None:
+    session_id = await streamer.session(seconds=6)
+    path = f"/v1/sessions/{session_id}/query"
+
+    part = await http.post(
+        path, json={"question": "?", "at_s": 4.0, "window_s": 2.0, "max_tokens": 1}
+    )
+    late = await http.post(path, json={"question": "?", "at_s": 60.0})
+
+    assert part.json()["spans"] == [{"start_s": 2.0, "end_s": 4.0}]
+    assert part.json()["context_end_s"] == 4.0
+    assert (late.status_code, late.json()["error"]["code"]) == (409, "moment_not_held")
+    assert late.json()["error"]["details"] == {"field": "at_s", "start_s": 0.0, "end_s": 6.0}

@@ -1,3 +1,6 @@
+import io
+
+import av
 import httpx
 import pytest
 
@@ -99,3 +102,33 @@ async def test_timeline_is_the_log(http: httpx.AsyncClient, streamer: Streamer) 
     assert [unit["index"] for unit in whole["chunks"]] == [0, 1, 2]
     assert whole["chunks"][1]["start_s"] == 2.0
     assert [unit["index"] for unit in last["chunks"]] == [2]
+
+
+async def test_timeline_tells_what_is_in_context(
+    http: httpx.AsyncClient, streamer: Streamer
+) -> None:
+    session_id = await streamer.session(seconds=4)
+    await http.post(f"/v1/sessions/{session_id}/query", json={"question": "?", "max_tokens": 1})
+
+    live = (await http.get(f"/v1/sessions/{session_id}/timeline")).json()
+    await http.delete(f"/v1/sessions/{session_id}")
+    over = (await http.get(f"/v1/sessions/{session_id}/timeline")).json()
+
+    for chunk in live["chunks"]:
+        kept = {name: chunk["tokens"][name]["kept"] for name in ("video", "audio")}
+        assert chunk["held"] == {"video_tokens": kept["video"], "audio_tokens": kept["audio"]}
+    assert [(one["question"], one["stream_s"]) for one in live["questions"]] == [("?", 4.0)]
+    assert [chunk["held"] for chunk in over["chunks"]] == [None, None]
+
+
+async def test_thumbnail_is_a_small_jpeg(http: httpx.AsyncClient, streamer: Streamer) -> None:
+    session_id = await streamer.session(seconds=4)
+    path = f"/v1/sessions/{session_id}/chunks"
+
+    shown = await http.get(f"{path}/1/thumbnail")
+    missing = await http.get(f"{path}/7/thumbnail")
+
+    assert shown.headers["content-type"] == "image/jpeg"
+    with av.open(io.BytesIO(shown.content)) as picture:
+        assert next(picture.decode(video=0)).width <= 160
+    assert (missing.status_code, missing.json()["error"]["code"]) == (404, "no_thumbnail")

@@ -74,7 +74,8 @@ def test_timeline_tells_gaps() -> None:
     )
     record = ChunkRecord(index=3, follows=2, compressed=chunk, gaps=(Gap("video", 6.0, 2.0),))
 
-    (unit,) = views.wire(views.timeline("s1", [record]))["chunks"]
+    (unit,) = views.wire(views.timeline("s1", [record], [], []))["chunks"]
 
     assert (unit["start_s"], unit["end_s"]) == (6.0, 8.0)
     assert unit["gaps"] == [{"modality": "video", "start_s": 6.0, "duration_s": 2.0}]
+    assert (unit["held"], unit["cuts_s"], unit["has_thumbnail"]) == (None, [], False)

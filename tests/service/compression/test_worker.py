@@ -1,11 +1,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
+from compressor.onsets import MIN_QUIET_S, sound_onsets
 from compressor.pipeline import StreamState, TokenCompressor
 from service.compression.worker import CompressorWorker, CompressorWorkerConfig
 from service.errors import (
@@ -15,6 +17,7 @@ from service.errors import (
     StoreUnavailable,
     Unprocessable,
 )
+from service.media.chunk import Marks
 from service.metrics import Metrics
 from service.sessions.record import ChunkRecord, SessionConfig, SessionId, Stage
 from service.sessions.redis_client import RedisClientConfig
@@ -22,7 +25,7 @@ from service.sessions.redis_store import RedisSessionStore, RedisStoreConfig
 from service.sessions.store import Lease
 from service.stages import CompressorStage, EncodedChunk
 from tests.records import assert_same_record
-from tests.service.compression.streams import make_chunk, make_compressor, make_selector
+from tests.service.compression.streams import SIZES, make_chunk, make_compressor, make_selector
 from tests.service.sessions.proxy import LossyProxy
 
 pytestmark = pytest.mark.redis
@@ -381,3 +384,18 @@ async def test_tokens_and_ratios_are_counted(make_worker: MakeWorker) -> None:
     assert value(worker, "omnisift_keep_ratio_count", modality="video") == 3
     assert value(worker, "omnisift_keep_ratio_count", modality="audio") == 2  # one had none
     assert value(worker, "omnisift_keep_ratio_sum", modality="video") == pytest.approx(3 * 6 / 24)
+
+
+async def test_onsets_are_logged_with_the_chunk(
+    make_worker: MakeWorker, store: RedisSessionStore
+) -> None:
+    worker, compressor = make_worker(), make_compressor()
+    compressed, _ = compressor.compress(make_chunk(0).tokens)
+    expected, _ = sound_onsets(compressed, SIZES.quiet_score, -MIN_QUIET_S)
+    marks = Marks(cuts_s=(1.0,), thumbnail=b"jpeg")
+
+    await worker.compress(SID, replace(make_chunk(0), marks=marks))
+
+    (record,) = await store.chunks(SID)
+    assert expected
+    assert record.marks == replace(marks, onsets_s=expected)

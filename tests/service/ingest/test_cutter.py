@@ -9,6 +9,7 @@ from service.media.chunker import Chunker, ChunkerConfig
 from tests.service.ingest.items import make_picture, make_sound
 
 STARTED_AT_S = 1_790_000_000.0
+JPEG_START = b"\xff\xd8"
 CONFIG = ChunkerConfig(max_wait_s=0.5)
 
 
@@ -86,3 +87,27 @@ def test_what_cannot_be_converted_is_counted_and_passed_over() -> None:
     counts = cutter.take_counts()
     assert counts["video", "undecodable"] == counts["audio", "undecodable"] == 1
     assert cutter.take_counts() == {}
+
+
+def test_chunk_shows_its_first_picture() -> None:
+    (chunk,) = make_cutter().cut(stream(0.0, 2.1), STARTED_AT_S + 2.6)[:1]
+
+    assert chunk.marks.thumbnail is not None
+    assert chunk.marks.thumbnail.startswith(JPEG_START)
+    assert chunk.marks.cuts_s == ()
+
+
+def test_chunk_without_pictures_has_no_thumbnail() -> None:
+    items = [item for item in stream(0.0, 2.1) if isinstance(item, Sound)]
+
+    (chunk,) = make_cutter().cut(items, STARTED_AT_S + 2.6)[:1]
+
+    assert chunk.marks.thumbnail is None
+
+
+def test_thumbnails_can_be_left_out() -> None:
+    cutter = Cutter(Chunker(CONFIG), STARTED_AT_S, has_thumbnails=False)
+
+    (chunk,) = cutter.cut(stream(0.0, 2.1), STARTED_AT_S + 2.6)[:1]
+
+    assert chunk.marks.thumbnail is None

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compressor.tokens import TokenCounts
-from service.llm.context import ContextRules, ContextWindow, Horizon
+from service.errors import MomentNotHeld
+from service.llm.context import ContextRules, ContextWindow, Horizon, spans
 from service.llm.policy import Fifo, Policy, Progressive
 from service.llm.unit import Unit
 from tests.service.llm.thinker import build_chunk
@@ -206,17 +207,50 @@ def test_context_can_be_made_as_small_as_need_be(
 
 
 @pytest.mark.parametrize(
-    ("window_s", "expected"), [(100.0, []), (6.0, [0]), (4.5, [0]), (4.0, [0, 1]), (0.1, [0, 1, 2])]
+    ("window_s", "expected"),
+    [(100.0, [0, 1, 2, 3]), (6.0, [1, 2, 3]), (4.5, [1, 2, 3]), (4.0, [2, 3])],
 )
-def test_window_names_what_ended_before_it(window_s: float, expected: list[int]) -> None:
+def test_window_leaves_out_what_ended_before_it(window_s: float, expected: list[int]) -> None:
     window = ContextWindow(build_rules(100))
     feed(window, *map(build_unit, range(4)))
 
-    assert window.outside(window_s) == expected
+    assert [unit.index for unit in window.seen(window_s, None)] == expected
 
 
 def test_window_of_an_empty_context_is_empty() -> None:
-    assert ContextWindow(build_rules(100)).outside(1.0) == []
+    assert ContextWindow(build_rules(100)).seen(1.0, None) == ()
+
+
+@pytest.mark.parametrize(
+    ("window_s", "at_s", "expected"),
+    [(None, 4.0, [0, 1]), (None, 4.1, [0, 1, 2]), (2.0, 6.0, [2]), (3.0, 6.0, [1, 2])],
+)
+def test_moment_in_the_past_sees_nothing_later(
+    window_s: float | None, at_s: float, expected: list[int]
+) -> None:
+    window = ContextWindow(build_rules(100))
+    feed(window, *map(build_unit, range(4)))
+
+    assert [unit.index for unit in window.seen(window_s, at_s)] == expected
+
+
+@pytest.mark.parametrize(("window_s", "at_s"), [(None, 2.0), (2.0, 4.0), (None, 8.1), (2.0, 12.0)])
+def test_moment_that_is_forgotten_or_to_come_is_refused(
+    window_s: float | None, at_s: float
+) -> None:
+    window = ContextWindow(build_rules(20))
+    feed(window, *map(build_unit, range(4)))
+
+    with pytest.raises(MomentNotHeld, match="from 4 s to 8 s") as caught:
+        window.seen(window_s, at_s)
+
+    assert (caught.value.details["start_s"], caught.value.details["end_s"]) == (4.0, 8.0)
+
+
+def test_spans_merge_adjacent_units_and_leave_out_empty_ones() -> None:
+    units = [build_unit(0), build_unit(1), build_unit(3), build_unit(4, 0, 0), build_unit(5)]
+
+    assert spans(units) == ((0.0, 4.0), (6.0, 8.0), (10.0, 12.0))
 
 
 def test_chunk_is_described_by_the_rules() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,13 @@ import torch
 
 from compressor.omni.checkpoint import load_text_model
 from compressor.omni.tiny import write_tiny_checkpoint
-from service.errors import AtCapacity, BadRequest, EngineUnavailable, SessionNotFound
+from service.errors import (
+    AtCapacity,
+    BadRequest,
+    EngineUnavailable,
+    MomentNotHeld,
+    SessionNotFound,
+)
 from service.llm.config import EngineConfig
 from service.llm.engine import Finished, LLMEngine, Message, Question, Sampling, TokenDelta
 from service.llm.paged_engine import PagedEngine
@@ -301,3 +308,25 @@ async def test_half_precision_checkpoint_answers(tmp_path: Path) -> None:
 def test_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         PagedEngine.from_checkpoint(tmp_path / "nowhere", CONFIG)
+
+
+async def test_moment_in_the_past_is_answered_as_it_was_then(
+    engine: PagedEngine, thinker: Thinker
+) -> None:
+    await open_with_chunks(engine, A, seed=1)
+    then = [build_chunk(index, seed=1) for index in range(2)]
+
+    tokens, end = await answer(engine, A, replace(question(), at_s=4.0))
+
+    assert tokens == greedy(thinker, then, "what?", 12)
+    assert (end.context_end_s, end.spans) == (4.0, ((0.0, 4.0),))
+
+
+async def test_moment_to_come_is_refused_and_others_go_on(engine: PagedEngine) -> None:
+    await open_with_chunks(engine, A, seed=1)
+
+    with pytest.raises(MomentNotHeld):
+        await answer(engine, A, replace(question("early"), at_s=60.0))
+
+    _, end = await answer(engine, A, question())
+    assert end.spans == ((0.0, 6.0),)

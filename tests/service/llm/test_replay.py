@@ -6,7 +6,7 @@ import pytest
 
 from service.llm.context import ContextRules, ContextWindow
 from service.llm.policy import Fifo, Policy, Progressive
-from service.llm.replay import is_apart, newest_entries
+from service.llm.replay import is_apart, newest_entries, units_of_log
 from service.llm.unit import Unit
 from service.sessions.record import ChunkRecord, SessionConfig, SessionId
 from service.sessions.redis_store import RedisSessionStore, RedisStoreConfig
@@ -153,3 +153,20 @@ async def test_hole_between_context_and_entries_is_seen(store: RedisSessionStore
     assert is_apart(records[3:], after=1)
     assert not is_apart(records, after=-1)
     assert not is_apart([], after=4)
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=str)
+async def test_what_will_be_held_is_known_without_holding_it(
+    store: RedisSessionStore, policy: Policy
+) -> None:
+    rules = build_rules(250, policy=policy)
+    records = await log_chunks(store, A, *range(20))
+
+    assert await units_of_log(store, A, rules) == feed(rules, records)
+
+
+async def test_ended_session_holds_nothing(store: RedisSessionStore) -> None:
+    await log_chunks(store, A, *range(3))
+    await store.end(A, "deleted", 9.0)
+
+    assert await units_of_log(store, A, build_rules()) == ()

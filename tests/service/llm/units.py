@@ -11,7 +11,7 @@ IDS_PER_S = 25
 def build_unit(index: int, video: int = 6, audio: int = 4) -> Unit:
     """A unit that holds all it came with."""
     counts = TokenCounts(video, audio)
-    return Unit(index, counts, counts, index * 50, index * 2.0, index * 2.0 + 2.0)
+    return Unit(index, counts, counts, index * 50, index * 2.0, index * 2.0 + 2.0, index * 50 + 50)
 
 
 def build_rules(

@@ -12,7 +12,7 @@ from safetensors.torch import load, save
 
 from compressor.tokens import TokenCounts
 from service.errors import CorruptRecord
-from service.media.chunk import Gap
+from service.media.chunk import Gap, Marks
 from service.sessions import codec
 from service.sessions.codec import decode_record, encode_record
 from tests.records import assert_same_record, make_record
@@ -54,6 +54,27 @@ def test_record_comes_back_bit_for_bit(
     )
 
     assert_same_record(decode_record(encode_record(record)), record)
+
+
+def test_marks_come_back() -> None:
+    marks = Marks(cuts_s=(6.5,), onsets_s=(6.04, 7.0), thumbnail=bytes(range(256)))
+
+    record = decode_record(encode_record(replace(make_record(3), marks=marks)))
+
+    assert record.marks == marks
+
+
+def test_record_without_marks_is_read() -> None:
+    data = tampered(metadata=lambda fields: [fields.pop("cuts_s"), fields.pop("onsets_s")])
+
+    assert decode_record(data).marks == Marks()
+
+
+def test_thumbnail_that_is_no_bytes_is_corrupt() -> None:
+    data = tampered(tensors=lambda parts: parts.update(thumbnail=torch.zeros(3)))
+
+    with pytest.raises(CorruptRecord, match="bytes"):
+        decode_record(data)
 
 
 def test_chunk_without_media_comes_back() -> None:

@@ -12,6 +12,7 @@ import json
 import multiprocessing
 import time
 from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import suppress
 from itertools import count
 from multiprocessing.connection import Connection
 
@@ -20,6 +21,7 @@ import torch
 from av import AudioFrame, VideoFrame
 
 from benchmarks.chunks import ChunkShape, make_compressed
+from clients.sdk.errors import ConnectionFailed
 from clients.sdk.media.framing import FRAME_SAMPLES, stamp_audio, stamp_video
 from clients.sdk.media.peer import SendingPeer
 from clients.sdk.media.source import FrameReader, Source
@@ -176,7 +178,8 @@ def _publish(pipe: Connection, num_streams: int, size: tuple[int, int], fps: flo
             peers.append(peer)
         await asyncio.gather(*(peer.finished(lambda: None) for peer in peers))
 
-    asyncio.run(run())
+    with suppress(ConnectionFailed):  # the other end has stopped
+        asyncio.run(run())
 
 
 def _source(seed: int, size: tuple[int, int], fps: float) -> Source:

@@ -1,6 +1,6 @@
 """The one table of metrics. Knows nothing about who scrapes it; each process owns one `Metrics`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -11,6 +11,7 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.core import Metric
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
 # seconds; 2 s is the chunk period, the lag to stay under
@@ -33,6 +34,11 @@ class Metrics:
         self._add_stages(self.registry)
         self._add_questions(self.registry)
         self._add_engine(self.registry)
+
+    @property
+    def collectors(self) -> Sequence[MetricWrapperBase]:
+        """All metrics, in the order of their definition."""
+        return [item for item in vars(self).values() if isinstance(item, MetricWrapperBase)]
 
     @property
     def busy_s(self) -> float:

@@ -6,16 +6,19 @@ from pathlib import Path
 import yaml
 
 from service.manifests import dashboards, ray_service
+from service.manifests.metrics_page import with_table
 from service.manifests.plan import PLANS
 
+METRICS = Path("docs/metrics.md")
 ALERTS = Path("observability/alerts.yml")
 MONITORING = Path("k8s/components/monitoring")
 
 
 def files(root: Path) -> Mapping[Path, str]:
-    """Texts by path under `root`, the repository; reads the alerts, which are written by hand."""
+    """Texts by path under `root`, the repository; reads the parts that are written by hand."""
     made = {Path(*ray_service.paths(plan)): ray_service.to_yaml(plan) for plan in PLANS.values()}
     made[MONITORING / "prometheusrule.yaml"] = _prometheus_rule(root)
+    made[METRICS] = with_table((root / METRICS).read_text(encoding="utf-8"))
     for name, board in dashboards.DASHBOARDS.items():
         made[MONITORING / "dashboards" / f"{name}.json"] = dashboards.to_json(board)
     return made

@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import yaml
 
 from service.metrics import Metrics
 from tests.platform.kustomize import ROOT
+from tests.platform.promtool import promtool
 
 MONITORING = ROOT / "k8s/components/monitoring"
 ALERTS = yaml.safe_load((ROOT / "observability/alerts.yml").read_text())
@@ -72,16 +71,8 @@ def test_a_wrong_name_or_label_is_noticed() -> None:
 
 
 def test_promtool_accepts_alerts_and_their_tests() -> None:
-    promtool = shutil.which("promtool") or str(ROOT / ".venv/bin/promtool")
-    for command in (["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]):
-        done = subprocess.run(
-            [promtool, *command],
-            cwd=ROOT / "observability",
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+    promtool("check", "rules", "alerts.yml", cwd=ROOT / "observability")
+    promtool("test", "rules", "alerts_test.yml", cwd=ROOT / "observability")
 
 
 def test_every_alert_is_tested_both_ways() -> None:

@@ -56,6 +56,7 @@ class ApiSettings(Replicas):
     max_sdp_bytes: int = Field(64 << 10, ge=1024, description="largest SDP offer or fragment")
     keep_alive_s: float = Field(15.0, gt=0, description="SSE comment when nothing happens")
     max_event_streams: int = Field(256, ge=1, description="event watchers per replica")
+    write_s: float = Field(30.0, gt=0, description="a client that does not read is cut off")
     max_stream_bytes: int = Field(
         4 << 20, ge=64 << 10, description="bytes after which an event watcher must reconnect"
     )

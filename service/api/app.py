@@ -17,6 +17,7 @@ from service.access.signing import Signer
 from service.api.authority import GuardedApi, authorisation, needs
 from service.api.backend import Backend
 from service.api.chat import chat_routes
+from service.api.deadline import WriteDeadline
 from service.api.door import door_routes
 from service.api.errors import add_error_handlers
 from service.api.gate import Gate
@@ -54,6 +55,7 @@ class ApiConfig:
     default_profile: str = "live"
     max_json_bytes: int = 1 << 20
     max_sdp_bytes: int = 64 << 10
+    write_s: float = 30.0
     watchers: WatchersConfig = field(default_factory=WatchersConfig)
     cors_origins: Sequence[str] = ()
     ice_servers: Sequence[str] = ()
@@ -93,10 +95,11 @@ def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
     app.include_router(door_routes(credentials, clock))
     app.include_router(health_routes(backend))
     _add_page(app)
-    # the last one added comes first: CORS, then the gate, then the body, then the trace
+    # the last one added comes first: CORS, the deadline, the gate, the body, the trace
     app.add_middleware(TraceContext)
     app.add_middleware(BodyLimit, json_bytes=config.max_json_bytes, sdp_bytes=config.max_sdp_bytes)
     app.add_middleware(Gate, credentials=credentials, clock=clock)
+    app.add_middleware(WriteDeadline, write_s=config.write_s)
     if config.cors_origins:
         app.add_middleware(
             CORSMiddleware,

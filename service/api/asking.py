@@ -1,8 +1,8 @@
 """Questions on their way to the engine: ids, conversations, the first item before the response."""
 
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 from service.access.caller import Caller
 from service.api import schemas
@@ -127,31 +127,25 @@ async def whole(backend: Backend, caller: Caller, record: Session, question: Que
 
     One that was interrupted is asked for once more, since the caller has seen nothing of it.
     """
-    async with _admitted(backend, caller, question.id):
-        try:
-            return await _finished(backend.llm.ask(record.id, question))
-        except AnswerInterrupted:
-            return await _finished(backend.llm.ask(record.id, question))
-
-
-@asynccontextmanager
-async def _admitted(backend: Backend, caller: Caller, question_id: str) -> AsyncIterator[None]:
-    await backend.quotas.begin_question(caller.key_id, question_id)
+    await backend.quotas.begin_question(caller.key_id, question.id)
     try:
-        yield
+        return await _finished(backend.llm.ask(record.id, question))
+    except AnswerInterrupted:
+        return await _finished(backend.llm.ask(record.id, question))
     finally:
-        await backend.quotas.end_question(caller.key_id, question_id)
+        await backend.quotas.end_question(caller.key_id, question.id)
 
 
 async def _counted(
     backend: Backend, caller: Caller, session_id: SessionId, question: Question
 ) -> Items:
-    async with (
-        _admitted(backend, caller, question.id),
-        aclosing(backend.llm.ask(session_id, question)) as items,
-    ):
-        async for item in items:
-            yield item
+    await backend.quotas.begin_question(caller.key_id, question.id)
+    try:
+        async with aclosing(backend.llm.ask(session_id, question)) as items:
+            async for item in items:
+                yield item
+    finally:
+        await backend.quotas.end_question(caller.key_id, question.id)
 
 
 async def _chain(first: TokenDelta | Finished, rest: Items) -> Items:

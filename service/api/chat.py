@@ -1,10 +1,11 @@
 """OpenAI-compatible routes: chat completions on a live session, and the list of models."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from service.access.caller import Scope
@@ -12,6 +13,7 @@ from service.api import asking, schemas, sse, views
 from service.api.authority import CallerOf, needs
 from service.api.backend import Backend, ModelInfo
 from service.api.errors import error_body
+from service.api.stream import EventStream
 from service.clock import Clock
 from service.errors import ModelNotFound, ServiceError
 from service.llm.engine import Finished, TokenDelta
@@ -39,7 +41,7 @@ def chat_routes(backend: Backend, clock: Clock) -> APIRouter:
             items = await asking.streamed(backend, caller, record, question)
             with_usage = body.stream_options is not None and body.stream_options.include_usage
             events = _chunks(items, reply, request.url.path, with_usage=with_usage)
-            return StreamingResponse(events, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
+            return EventStream(events)
         return JSONResponse(reply.completion(await asking.whole(backend, caller, record, question)))
 
     @router.get("/v1/models", openapi_extra=needs())
@@ -103,17 +105,18 @@ class _Reply:
 
 async def _chunks(
     items: asking.Items, reply: _Reply, path: str, *, with_usage: bool
-) -> AsyncIterator[bytes]:
-    yield sse.encode(reply.delta({"role": "assistant", "content": ""}))
+) -> AsyncGenerator[bytes, None]:
     try:
-        async for item in items:
-            if isinstance(item, TokenDelta):
-                if item.text:
-                    yield sse.encode(reply.delta({"content": item.text}))
-                continue
-            yield sse.encode(reply.delta({}, FINISH_REASONS[item.reason]))
-            if with_usage:
-                yield sse.encode(reply.usage_chunk(item))
+        async with aclosing(items):
+            yield sse.encode(reply.delta({"role": "assistant", "content": ""}))
+            async for item in items:
+                if isinstance(item, TokenDelta):
+                    if item.text:
+                        yield sse.encode(reply.delta({"content": item.text}))
+                    continue
+                yield sse.encode(reply.delta({}, FINISH_REASONS[item.reason]))
+                if with_usage:
+                    yield sse.encode(reply.usage_chunk(item))
     except ServiceError as error:
         yield sse.encode(error_body(error, path))
     yield sse.encode("[DONE]")

@@ -1,9 +1,10 @@
 """The plain question route: `POST /v1/sessions/{id}/query`, as JSON or server-sent events."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
 from service.access.caller import Scope
@@ -11,6 +12,7 @@ from service.api import asking, schemas, sse, views
 from service.api.authority import CallerOf, needs
 from service.api.backend import Backend
 from service.api.errors import error_body
+from service.api.stream import EventStream
 from service.errors import ServiceError
 from service.llm.engine import Finished
 from service.sessions.record import Session
@@ -38,7 +40,7 @@ def question_routes(backend: Backend) -> APIRouter:
         if body.stream:
             items = await asking.streamed(backend, caller, record, question)
             events = _events(items, question.id, record, body.question, request.url.path)
-            return StreamingResponse(events, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
+            return EventStream(events)
         finished = await asking.whole(backend, caller, record, question)
         answer = views.answer(question.id, record, body.question, finished)
         return JSONResponse(views.wire(answer))
@@ -52,13 +54,14 @@ async def _events(
     record: Session,
     question: str,
     path: str,
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     try:
-        async for item in items:
-            if isinstance(item, Finished):
-                answer = views.answer(question_id, record, question, item)
-                yield sse.encode(views.wire(answer), event="answer")
-            elif item.text:
-                yield sse.encode({"text": item.text}, event="token")
+        async with aclosing(items):
+            async for item in items:
+                if isinstance(item, Finished):
+                    answer = views.answer(question_id, record, question, item)
+                    yield sse.encode(views.wire(answer), event="answer")
+                elif item.text:
+                    yield sse.encode({"text": item.text}, event="token")
     except ServiceError as error:
         yield sse.encode(error_body(error, path), event="error")

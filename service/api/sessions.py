@@ -1,16 +1,17 @@
 """Routes of sessions: their records, events, timeline and turns."""
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from service.access.caller import Caller, Scope
-from service.api import schemas, sse, views
+from service.api import schemas, views
 from service.api.authority import CallerOf, needs
 from service.api.backend import Backend
+from service.api.stream import EventStream
 from service.api.watchers import Watchers
 from service.clock import Clock
 from service.errors import Forbidden, NoThumbnail
@@ -147,9 +148,7 @@ def history_routes(backend: Backend, watchers: Watchers) -> APIRouter:
         after = last_event_id
         if after is None and not replay:
             after = await watchers.latest(SessionId(session_id))
-        stream: AsyncIterator[bytes] = watchers.watch(
-            SessionId(session_id), after=after, key_id=caller.key_id
-        )
-        return StreamingResponse(stream, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
+        stream = watchers.watch(SessionId(session_id), after=after, key_id=caller.key_id)
+        return EventStream(stream)
 
     return router

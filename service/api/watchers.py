@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -50,7 +50,7 @@ class Watchers:
 
     def watch(
         self, session_id: SessionId, *, after: str | None, key_id: str | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """The feed as SSE bytes, from cursor `after`, until the session ends or is forgotten.
 
         Raises:
@@ -73,7 +73,7 @@ class Watchers:
 
     async def _stream(
         self, session_id: SessionId, after: str | None, key_id: str | None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         self._num_streams[key_id] += 1
         try:
             num_bytes = 0

@@ -63,6 +63,7 @@ class ApiDeployment:
             default_profile=self._settings.profile,
             max_json_bytes=limits.max_json_bytes,
             max_sdp_bytes=limits.max_sdp_bytes,
+            write_s=limits.write_s,
             watchers=WatchersConfig(
                 keep_alive_s=limits.keep_alive_s,
                 max_streams=limits.max_event_streams,

@@ -37,6 +37,7 @@ check: .venv/ready   ## format, lint, types, import contracts
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports
+	@.ci/audit $(PY)
 
 test: check system   ## everything: unit, real Redis, real Ray cluster, WebRTC peers, Chromium
 	$(PY) -m pytest

@@ -24,7 +24,7 @@ from service.api.gate import Gate
 from service.api.health import health_routes
 from service.api.limits import BodyLimit
 from service.api.questions import question_routes
-from service.api.sessions import history_routes, session_routes
+from service.api.sessions import feed_routes, history_routes, session_routes
 from service.api.tokens import token_routes
 from service.api.traces import TraceContext
 from service.api.watchers import Watchers, WatchersConfig
@@ -78,7 +78,8 @@ def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
     clock = steady_clock()
     credentials = Credentials(config.keyring, Signer(config.token_secret))
     app.include_router(session_routes(backend, clock, default_profile=config.default_profile))
-    app.include_router(history_routes(backend, watchers))
+    app.include_router(history_routes(backend))
+    app.include_router(feed_routes(backend, watchers))
     app.include_router(
         endpoint_routes(
             backend,

@@ -15,10 +15,11 @@ from service.api.stream import EventStream
 from service.api.watchers import Watchers
 from service.clock import Clock
 from service.errors import Forbidden, NoThumbnail
-from service.events import Event
+from service.events import Event, EventType
 from service.sessions.record import Session, SessionConfig, SessionId
 from service.sessions.store import SessionStore
 
+TURNS: tuple[EventType, ...] = ("turn",)
 READERS = needs(Scope.PUBLISH, Scope.ASK)
 JPEG = "image/jpeg"
 SESSION_ID_BYTES = 16  # 128 random bits: an id cannot be guessed
@@ -99,8 +100,8 @@ def session_routes(backend: Backend, clock: Clock, *, default_profile: str) -> A
     return router
 
 
-def history_routes(backend: Backend, watchers: Watchers) -> APIRouter:
-    """What has happened to a session, and what goes on happening."""
+def history_routes(backend: Backend) -> APIRouter:
+    """What has happened to a session."""
     router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
     @router.get("/{session_id}/turns", openapi_extra=needs(Scope.ASK))
@@ -112,14 +113,14 @@ def history_routes(backend: Backend, watchers: Watchers) -> APIRouter:
 
     @router.get("/{session_id}/timeline", openapi_extra=READERS)
     async def timeline(
-        session_id: str, limit: Annotated[int, Query(ge=1, le=256)] = 64
+        session_id: str, caller: CallerOf, limit: Annotated[int, Query(ge=1, le=256)] = 64
     ) -> schemas.Timeline:
-        """The last `limit` chunks in the log, oldest first."""
+        """The last `limit` chunks in the log, oldest first; turns for those who may ask."""
         record = await backend.store.get(SessionId(session_id))
         after = max(record.last_index - limit, -1)
         chunks = await backend.store.chunks(record.id, after=after)
         units = await backend.llm.units(record.id)
-        turns = await backend.store.turns(record.id)
+        turns = await backend.store.turns(record.id) if caller.has_any([Scope.ASK]) else ()
         return views.timeline(session_id, chunks, units, turns)
 
     @router.get(
@@ -136,6 +137,13 @@ def history_routes(backend: Backend, watchers: Watchers) -> APIRouter:
         headers = {"Cache-Control": "private, max-age=86400, immutable"}
         return Response(record.marks.thumbnail, media_type=JPEG, headers=headers)
 
+    return router
+
+
+def feed_routes(backend: Backend, watchers: Watchers) -> APIRouter:
+    """What goes on happening to a session."""
+    router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
+
     @router.get("/{session_id}/events", response_class=StreamingResponse, openapi_extra=READERS)
     async def events(
         session_id: str,
@@ -143,12 +151,20 @@ def history_routes(backend: Backend, watchers: Watchers) -> APIRouter:
         replay: bool = True,
         last_event_id: Annotated[str | None, Header()] = None,
     ) -> StreamingResponse:
-        """What happens to the session, as server-sent events; resumes after `Last-Event-ID`."""
+        """What happens to the session, as server-sent events; resumes after `Last-Event-ID`.
+
+        Events of type `turn` are for those who may ask.
+        """
         await backend.store.get(SessionId(session_id))
         after = last_event_id
         if after is None and not replay:
             after = await watchers.latest(SessionId(session_id))
-        stream = watchers.watch(SessionId(session_id), after=after, key_id=caller.key_id)
+        stream = watchers.watch(
+            SessionId(session_id),
+            after=after,
+            key_id=caller.key_id,
+            hidden=() if caller.has_any([Scope.ASK]) else TURNS,
+        )
         return EventStream(stream)
 
     return router

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from service.api import sse
 from service.errors import AtCapacity, RateLimited, SessionNotFound, StoreUnavailable
-from service.events import Event
+from service.events import Event, EventType
 from service.sessions.record import SessionId
 from service.sessions.store import SessionStore
 
@@ -49,9 +49,16 @@ class Watchers:
         self._num_streams: Counter[str | None] = Counter()
 
     def watch(
-        self, session_id: SessionId, *, after: str | None, key_id: str | None = None
+        self,
+        session_id: SessionId,
+        *,
+        after: str | None,
+        key_id: str | None = None,
+        hidden: Collection[EventType] = (),
     ) -> AsyncGenerator[bytes, None]:
         """The feed as SSE bytes, from cursor `after`, until the session ends or is forgotten.
+
+        Events of the types `hidden` are left out.
 
         Raises:
             AtCapacity: As many are open as this replica serves.
@@ -64,7 +71,7 @@ class Watchers:
             raise RateLimited(
                 what="event streams", limit=config.max_key_streams, retry_after_s=RETRY_S
             )
-        return self._stream(session_id, after, key_id)
+        return self._stream(session_id, after, key_id, frozenset(hidden))
 
     async def latest(self, session_id: SessionId) -> str | None:
         """The cursor of the newest event, to watch only what comes after it."""
@@ -72,12 +79,16 @@ class Watchers:
         return entries[-1][0] if entries else None
 
     async def _stream(
-        self, session_id: SessionId, after: str | None, key_id: str | None
+        self,
+        session_id: SessionId,
+        after: str | None,
+        key_id: str | None,
+        hidden: Collection[EventType],
     ) -> AsyncGenerator[bytes, None]:
         self._num_streams[key_id] += 1
         try:
             num_bytes = 0
-            async with aclosing(self._messages(session_id, after)) as messages:
+            async with aclosing(self._messages(session_id, after, hidden)) as messages:
                 async for message in messages:
                     yield message
                     num_bytes += len(message)
@@ -90,7 +101,7 @@ class Watchers:
             self._num_streams += Counter()  # forget keys that watch nothing
 
     async def _messages(
-        self, session_id: SessionId, after: str | None
+        self, session_id: SessionId, after: str | None, hidden: Collection[EventType]
     ) -> AsyncGenerator[bytes, None]:
         yield sse.KEEP_ALIVE  # the response starts now, not with the first event
         while True:
@@ -99,6 +110,8 @@ class Watchers:
                 yield sse.KEEP_ALIVE
             for cursor, event in entries:
                 after = cursor
+                if event.type in hidden:
+                    continue
                 yield sse.encode(_fields(event), event=event.type, cursor=cursor)
                 if event.type == "session.ended":
                     return

@@ -1,5 +1,7 @@
 """Scopes, and whose session it is, on every route that there is."""
 
+from dataclasses import asdict
+
 import httpx
 import pytest
 from fastapi import Depends, FastAPI
@@ -8,6 +10,8 @@ from service.access.caller import ANYONE, Scope
 from service.api.app import ApiConfig, create_app
 from service.api.authority import CallerOf, authorisation, needs
 from service.api.errors import add_error_handlers
+from service.events import Event
+from service.sessions.record import SessionId, Turn
 from tests.local import LocalBackend
 from tests.service.api.conftest import created
 from tests.service.api.keys import KEYRING, KEYS, SCOPES, bearer
@@ -108,6 +112,32 @@ async def test_another_keys_session_is_unknown_to_chat(guarded: httpx.AsyncClien
         404,
         200,
     ]
+
+
+async def test_who_may_only_publish_sees_no_turns(
+    guarded: httpx.AsyncClient, light_backend: LocalBackend
+) -> None:
+    session_id = SessionId(await created(guarded, "alice"))
+    turn = Turn("q1", "what?", "a secret", 1.0, 2.0, "stop", None, 1.0, 1, 1)
+    await light_backend.store.add_turn(session_id, turn)
+    await light_backend.store.publish(Event("turn", session_id, 1.0, asdict(turn)))
+    path = f"/v1/sessions/{session_id}"
+    tokens = {}
+    for scope in ("publish", "ask"):
+        made = await guarded.post(
+            f"{path}/tokens", json={"scopes": [scope]}, headers=bearer("alice")
+        )
+        tokens[scope] = bearer(made.json()["token"])
+    await guarded.delete(path, headers=bearer("alice"))
+
+    for route in ("events", "timeline"):
+        seen = await guarded.get(f"{path}/{route}", headers=tokens["ask"])
+        kept = await guarded.get(f"{path}/{route}", headers=tokens["publish"])
+        assert "what?" in seen.text
+        assert kept.status_code == 200
+        assert "what?" not in kept.text
+        assert "a secret" not in kept.text
+    assert (await guarded.get(f"{path}/turns", headers=tokens["publish"])).status_code == 403
 
 
 async def test_refusal_looks_as_for_a_session_that_never_was(guarded: httpx.AsyncClient) -> None:

@@ -55,8 +55,8 @@ def test_viewer_link_opens_the_page_and_its_session_only(page: Page, closed_url:
     assert page.evaluate(fetch, ["/v1/sessions", token]) == 200
     assert page.evaluate("document.cookie") == ""  # nor can a script read it
     assert page.evaluate("sessionStorage.getItem('omnisift-api-key')") == token
-    assert any(url.endswith(f"#token={token}") for url in seen)
-    assert not any(token in url.partition("#")[0] for url in seen)
+    assert len(seen) > 5
+    assert not any(token in url for url in seen)  # the fragment is never sent
 
 
 def test_person_without_a_link_is_asked_for_a_key(context: BrowserContext, closed_url: str) -> None:

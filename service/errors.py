@@ -19,6 +19,7 @@ ServiceError                 code                  HTTP  retryable
 │   ├── SessionEnded         session_ended          409  no
 │   ├── AlreadyPublishing    already_publishing     409  no
 │   └── NoMediaYet           no_media_yet           409  yes
+├── RuleNotFound             rule_not_found         404  no
 ├── MomentNotHeld            moment_not_held        409  no
 ├── NoThumbnail              no_thumbnail           404  no
 ├── AtCapacity               at_capacity            503  yes, after `retry_after_s`
@@ -256,6 +257,16 @@ class NoMediaYet(SessionError):
             session_id=session_id,
             retry_after_s=2.0,
         )
+
+
+class RuleNotFound(ServiceError):
+    """The session has no such watch rule."""
+
+    code = "rule_not_found"
+    http_status = 404
+
+    def __init__(self, rule_id: str) -> None:
+        super().__init__(f"no rule {rule_id!r}", rule_id=rule_id)
 
 
 class MomentNotHeld(ServiceError):

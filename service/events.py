@@ -15,6 +15,7 @@ EventType = Literal[
     "scene.cut",
     "sound.onset",
     "turn",
+    "rule.matched",
 ]
 
 

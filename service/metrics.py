@@ -33,6 +33,7 @@ class Metrics:
         self._add_ingest(self.registry)
         self._add_stages(self.registry)
         self._add_questions(self.registry)
+        self._add_rules(self.registry)
         self._add_engine(self.registry)
 
     @property
@@ -157,6 +158,32 @@ class Metrics:
         )
         self.generated_tokens_total = Counter(
             "omnisift_generated_tokens_total", "Tokens of answers.", registry=registry
+        )
+
+    def _add_rules(self, registry: CollectorRegistry) -> None:
+        self.rule_evaluations_total = Counter(
+            "omnisift_rule_evaluations_total",
+            "Times that a watch rule was asked about: matched (it fired), silent or error.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.rule_tokens_total = Counter(
+            "omnisift_rule_tokens_total",
+            "Tokens that asking about watch rules put through the LLM.",
+            registry=registry,
+        )
+        self.rule_seconds = Histogram(
+            "omnisift_rule_seconds",
+            "Time from asking about a watch rule to its probability.",
+            buckets=ANSWER_BUCKETS_S,
+            registry=registry,
+        )
+        self.webhooks_total = Counter(
+            "omnisift_webhooks_total",
+            "Webhooks: delivered, failed (given up), refused (by the allow-list) or dropped (the "
+            "queue was full).",
+            ["outcome"],
+            registry=registry,
         )
 
     def _add_engine(self, registry: CollectorRegistry) -> None:

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from compressor.weights import EMBEDDED_MODEL
 from service.access.keyring import Keyring
+from service.egress import AllowList
 from service.llm.policy import PolicyName, Progressive
 
 ProfileName = Literal["live", "paper-35", "paper-25", "speech", "full"]
@@ -194,6 +195,22 @@ class StoreSettings(Part):
     thumbnails: bool = Field(True, description="keep a small JPEG with each chunk, about 5 kB")
 
 
+class RulesSettings(Part):
+    """Watch rules and their webhooks."""
+
+    max_rules: int = Field(16, ge=0, description="watch rules per session")
+    window_s: float = Field(4.0, gt=0, description="a rule is about so many seconds before now")
+    webhook_hosts: list[str] = Field(
+        [], description="hosts that webhooks may go to: names, `*.domain`, `*`, addresses, networks"
+    )
+
+    @field_validator("webhook_hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: list[str]) -> list[str]:
+        AllowList.parse(hosts)
+        return hosts
+
+
 class AuthSettings(Part):
     """API keys and what may be done with one."""
 
@@ -275,6 +292,7 @@ class Settings(BaseSettings):
     scaling: ScalingSettings = ScalingSettings()
     store: StoreSettings = StoreSettings()
     tracing: TracingSettings = TracingSettings()
+    rules: RulesSettings = RulesSettings()
     auth: AuthSettings = AuthSettings()
 
     @property

@@ -11,7 +11,17 @@ from urllib.parse import quote
 
 from clients.sdk.codec import decode
 from clients.sdk.errors import Conflict, MalformedAnswer, error_from_response
-from clients.sdk.models import Answer, Session, SessionList, SessionToken, Timeline, Turn, TurnList
+from clients.sdk.models import (
+    Answer,
+    Rule,
+    RuleList,
+    Session,
+    SessionList,
+    SessionToken,
+    Timeline,
+    Turn,
+    TurnList,
+)
 
 T = TypeVar("T")
 EVENT_STREAM = "text/event-stream"
@@ -25,6 +35,15 @@ class SessionOptions(TypedDict, total=False):
     audio_keep_ratio: float | None
     instructions: str | None
     metadata: Mapping[str, str] | None
+
+
+class RuleOptions(TypedDict, total=False):
+    """When a watch rule fires and who is told; None leaves the choice to the service."""
+
+    threshold: float | None
+    cooldown_s: float | None
+    min_interval_s: float | None
+    webhook_url: str | None
 
 
 class AskOptions(TypedDict, total=False):
@@ -110,6 +129,23 @@ def thumbnail(session_id: str, index: int) -> Call[bytes]:
 def turns(session_id: str) -> Call[tuple[Turn, ...]]:
     read = _json_as(TurnList)
     return Call("GET", f"{session_path(session_id)}/turns", lambda reply: read(reply).data)
+
+
+def create_rule(session_id: str, condition: str, options: RuleOptions) -> Call[Rule]:
+    return _post(_rules(session_id), {"condition": condition, **options}, _json_as(Rule))
+
+
+def list_rules(session_id: str) -> Call[tuple[Rule, ...]]:
+    read = _json_as(RuleList)
+    return Call("GET", _rules(session_id), lambda reply: read(reply).data)
+
+
+def delete_rule(session_id: str, rule_id: str) -> Call[None]:
+    return Call("DELETE", f"{_rules(session_id)}/{quote(rule_id, safe='')}", no_answer)
+
+
+def _rules(session_id: str) -> str:
+    return f"{session_path(session_id)}/rules"
 
 
 def mint_token(

@@ -11,11 +11,11 @@ import httpx
 from clients.sdk import calls
 from clients.sdk.answers import AnswerStream, ask_again_after_s
 from clients.sdk.backoff import Backoff
-from clients.sdk.calls import AskOptions, Call, SessionOptions
+from clients.sdk.calls import AskOptions, Call, RuleOptions, SessionOptions
 from clients.sdk.errors import OmniSiftError, TimedOut
 from clients.sdk.events import Event
 from clients.sdk.feed import SILENCE_LIMIT_S, EventFeed
-from clients.sdk.models import Answer, Session, SessionToken, Timeline, Turn
+from clients.sdk.models import Answer, Rule, Session, SessionToken, Timeline, Turn
 from clients.sdk.transport import (
     DEFAULT_URL,
     POLL_S,
@@ -99,6 +99,18 @@ class Client:
 
     def timeline(self, session_id: str) -> Timeline:
         return self.send(calls.timeline(session_id))
+
+    def create_rule(self, session_id: str, condition: str, **options: Unpack[RuleOptions]) -> Rule:
+        """Watch for a condition; a `RuleEvent` tells when it comes to hold."""
+        return self.send(calls.create_rule(session_id, condition, options))
+
+    def list_rules(self, session_id: str) -> tuple[Rule, ...]:
+        """What the session is watched for, oldest first."""
+        return self.send(calls.list_rules(session_id))
+
+    def delete_rule(self, session_id: str, rule_id: str) -> None:
+        """Watch for a condition no longer. Raises `NotFound` if nobody does."""
+        self.send(calls.delete_rule(session_id, rule_id))
 
     def thumbnail(self, session_id: str, index: int) -> bytes:
         """The small JPEG of a chunk, at most 160 px wide. Raises `NotFound` if it has none."""

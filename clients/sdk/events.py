@@ -4,6 +4,7 @@ Event
 ├── StatusEvent     session.created, .connecting, .live, .idle, .ended
 ├── ChunkEvent      2 s of stream are in the context
 ├── MomentEvent     scene.cut, sound.onset
+├── RuleEvent       rule.matched
 ├── DroppedEvent    a chunk was given up, and why
 └── TurnEvent       a question was answered, by whoever asked it
 
@@ -106,6 +107,26 @@ class MomentEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RuleEvent(Event):
+    """A watch rule has fired.
+
+    Attributes:
+        probability: Of yes.
+        start_s: Stream time, in seconds, of what it was asked about; so is `end_s`.
+        index: Of the newest chunk in it.
+        thumbnail: Path of that chunk's picture; None if it has none.
+    """
+
+    rule_id: str
+    condition: str
+    probability: float
+    start_s: float
+    end_s: float
+    index: int
+    thumbnail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DroppedEvent(Event):
     """A chunk was given up."""
 
@@ -123,6 +144,7 @@ class TurnEvent(Event):
 _KINDS: dict[str, type[Event]] = {
     "chunk": ChunkEvent,
     "dropped": DroppedEvent,
+    "rule.matched": RuleEvent,
     "scene.cut": MomentEvent,
     "sound.onset": MomentEvent,
 }
@@ -155,6 +177,7 @@ __all__ = [
     "Event",
     "Kept",
     "MomentEvent",
+    "RuleEvent",
     "StatusEvent",
     "TurnEvent",
     "parse_event",

@@ -156,6 +156,35 @@ class SessionToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """A condition that a session is watched for.
+
+    Attributes:
+        threshold: Probability of yes from which on it fires.
+        cooldown_s: After firing it stays silent for so long.
+        min_interval_s: It is asked about no more often.
+        created_at_s: Unix time.
+        webhook_secret: Signs its webhooks; given only by `create_rule`.
+    """
+
+    id: str
+    condition: str
+    threshold: float
+    cooldown_s: float
+    min_interval_s: float
+    created_at_s: float
+    webhook_url: str | None = None
+    webhook_secret: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleList:
+    """Rules, oldest first."""
+
+    data: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One question and its answer, as the session remembers it.
 
@@ -247,6 +276,8 @@ __all__ = [
     "Gap",
     "HeldTokens",
     "ModalityTokens",
+    "Rule",
+    "RuleList",
     "Session",
     "SessionList",
     "SessionToken",

@@ -24,12 +24,14 @@ from service.api.gate import Gate
 from service.api.health import health_routes
 from service.api.limits import BodyLimit
 from service.api.questions import question_routes
+from service.api.rules import rule_routes
 from service.api.sessions import feed_routes, history_routes, session_routes
 from service.api.tokens import token_routes
 from service.api.traces import TraceContext
 from service.api.watchers import Watchers, WatchersConfig
 from service.api.whip import endpoint_routes, resource_routes
 from service.clock import steady_clock
+from service.egress import AllowList
 
 EXPOSED_HEADERS = [
     "Location",
@@ -63,6 +65,8 @@ class ApiConfig:
     keyring: Keyring = field(default_factory=Keyring)
     token_secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     max_token_ttl_s: float = 86_400.0
+    max_rules: int = 16
+    webhook_hosts: AllowList = field(default_factory=lambda: AllowList((), ()))
 
 
 def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
@@ -93,6 +97,9 @@ def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
     app.include_router(question_routes(backend))
     app.include_router(chat_routes(backend, clock))
     app.include_router(token_routes(backend, credentials, clock, max_ttl_s=config.max_token_ttl_s))
+    app.include_router(
+        rule_routes(backend, clock, max_rules=config.max_rules, webhook_hosts=config.webhook_hosts)
+    )
     app.include_router(door_routes(credentials, clock))
     app.include_router(health_routes(backend))
     _add_page(app)

@@ -256,6 +256,45 @@ class ChatCompletionRequest(BaseModel):
     at_s: float | None = Field(None, gt=0)
 
 
+# watch rules
+
+
+class CreateRule(Request):
+    """`POST /v1/sessions/{id}/rules`."""
+
+    condition: str = Field(min_length=1, max_length=1000, description="a question, or a statement")
+    threshold: float = Field(0.5, gt=0, lt=1, description="probability of yes that fires it")
+    cooldown_s: float = Field(30.0, ge=0, le=86_400, description="silent for so long after firing")
+    min_interval_s: float = Field(2.0, ge=0, le=86_400, description="asked no more often")
+    webhook_url: str | None = Field(None, max_length=2048)
+
+
+class Rule(Response):
+    """A watch rule."""
+
+    id: str
+    object: Literal["rule"] = "rule"
+    condition: str
+    threshold: float
+    cooldown_s: float
+    min_interval_s: float
+    created_at_s: float = Field(description="Unix time")
+    webhook_url: str | None
+
+
+class CreatedRule(Rule):
+    """A new watch rule."""
+
+    webhook_secret: str | None = Field(description="signs its webhooks; it is told only here")
+
+
+class RuleList(Response):
+    """`GET /v1/sessions/{id}/rules`, oldest first."""
+
+    object: Literal["list"] = "list"
+    data: list[Rule]
+
+
 # errors and health
 
 

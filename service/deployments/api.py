@@ -13,6 +13,7 @@ from service.api.watchers import WatchersConfig
 from service.deployments.hangup import DisconnectOnCancel
 from service.deployments.remote import RemoteIngest, RemoteLLM, expositions
 from service.deployments.replica import Replica
+from service.egress import AllowList
 from service.errors import ServiceError
 from service.metrics import merge_expositions
 from service.settings import Settings
@@ -76,6 +77,8 @@ class ApiDeployment:
             keyring=auth.keyring(),
             token_secret=auth.token_secret.get_secret_value().encode(),
             max_token_ttl_s=auth.max_token_ttl_s,
+            max_rules=self._settings.rules.max_rules,
+            webhook_hosts=AllowList.parse(self._settings.rules.webhook_hosts),
         )
         return DisconnectOnCancel(create_app(self._backend, config))
 

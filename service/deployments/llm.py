@@ -3,15 +3,19 @@
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
+from service.clock import steady_clock
 from service.deployments.answers import answer, answers
 from service.deployments.replica import Replica
+from service.egress import AllowList
 from service.errors import ServiceError
 from service.llm.config import EngineConfig
 from service.llm.engine import Finished, Question, TokenDelta
 from service.llm.paged_engine import PagedEngine
 from service.llm.policy import build_policy
 from service.llm.unit import Unit
+from service.llm.watch import RuleWatch, WatchConfig
 from service.llm.worker import LLMWorker
+from service.rules.outbox import Outbox, OutboxConfig
 from service.sessions.record import ChunkRecord, SessionId
 from service.settings import Settings
 from service.tracing import Carrier, SpanKind
@@ -47,10 +51,15 @@ class LLMDeployment:
             metrics=self._replica.metrics,
         )
         engine.warm_up()
+        store, metrics, clock = self._replica.connect_store(), self._replica.metrics, steady_clock()
+        rules = settings.rules
+        outbox = Outbox(OutboxConfig(AllowList.parse(rules.webhook_hosts)), metrics, clock)
+        watch = WatchConfig(rules.window_s)
         self._worker = LLMWorker(
             engine,
-            self._replica.connect_store(),
-            self._replica.metrics,
+            store,
+            metrics,
+            watch=RuleWatch(engine, store, metrics, clock, outbox, watch),
             replica=self._replica.id,
             lease_s=limits.lease_s,
             logs_prompts=settings.log_prompts,

@@ -49,6 +49,9 @@ class Question:
         window_s: Only the last this many seconds of stream count; None: all that is held.
         at_s: Stream time of the moment it is asked about: what came later does not count, and the
             window ends there. None: now.
+        choices: Ask for no text, but how likely the answer is to begin with one of the first group
+            of tokens, of the second, and so on. Such a question gives way to all others. See
+            `service.llm.polls`.
     """
 
     id: str
@@ -56,6 +59,7 @@ class Question:
     sampling: Sampling = field(default_factory=Sampling)
     window_s: float | None = None
     at_s: float | None = None
+    choices: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,9 @@ class Finished:
         duration_s: Seconds from `ask` to the last.
         spans: Stretches of stream that the answer could see, (start, end) in stream time, in order;
             adjacent units are one.
+        choices: Probability of each group of the question's choices; they add up to 1. Empty where
+            none were asked for.
+        tail_tokens: Of the prompt's tokens those of the question itself.
     """
 
     text: str
@@ -92,6 +99,8 @@ class Finished:
     ttft_s: float | None
     duration_s: float
     spans: tuple[tuple[float, float], ...] = ()
+    choices: tuple[float, ...] = ()
+    tail_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,7 +158,8 @@ class Asked:
         self._asked_s = now()
         self._first_token_s: float | None = None
         self._view: View | None = None
-        self._prompt_tokens = 0
+        self._prompt_tokens = self._num_tail = 0
+        self._choices: tuple[float, ...] = ()
         self._next_position = 0
 
     @property
@@ -172,9 +173,14 @@ class Asked:
         return self._first_token_s is not None
 
     @property
+    def is_poll(self) -> bool:
+        """Whether it wants probabilities instead of text."""
+        return bool(self.question.choices)
+
+    @property
     def is_over(self) -> bool:
         """Whether the last token has come."""
-        return self._answer.reason is not None
+        return self._answer.reason is not None or bool(self._choices)
 
     def start(self) -> None:
         """Fork the context and reserve all pages that the question can ever need.
@@ -194,7 +200,7 @@ class Asked:
             raise
         tail = tail_inputs(tail_ids, view.ids)
         self._view = view
-        self._prompt_tokens = view.sequence.length + len(tail)
+        self._prompt_tokens, self._num_tail = view.sequence.length + len(tail), len(tail)
         self._next_position = int(tail.positions.max()) + 1
         self.feed = Feed(view.sequence, tail)
         self.session.num_views += 1
@@ -217,6 +223,12 @@ class Asked:
         else:
             items.append(self._finished(self._answer.reason))
         return [QuestionOutcome(self.question.id, item) for item in items]
+
+    def weigh(self, choices: tuple[float, ...]) -> QuestionOutcome:
+        """Take the probabilities that a poll is about: its end."""
+        self._first_token_s = self._now()
+        self._choices = choices
+        return QuestionOutcome(self.question.id, self._finished("stop"))
 
     def cancelled(self) -> QuestionOutcome:
         """Return the end of an answer that nobody wants any more."""
@@ -248,4 +260,6 @@ class Asked:
             ttft_s=None if first_s is None else first_s - self._asked_s,
             duration_s=ended_s - self._asked_s,
             spans=spans(view.units) if view else (),
+            choices=self._choices,
+            tail_tokens=self._num_tail,
         )

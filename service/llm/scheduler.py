@@ -30,6 +30,7 @@ from service.llm.forward import PackedForward
 from service.llm.jobs import Asked, LiveSession, Outcome
 from service.llm.live import LiveContext, View
 from service.llm.note import LONGEST_NOTE, gap_note, lost_s
+from service.llm.polls import Polls
 from service.llm.rotation import KeyRotation
 from service.llm.sampling import TokenSampler, make_dice
 from service.llm.turns import Turn, plan_turns
@@ -60,6 +61,7 @@ class Scheduler:
         self._now = now
         self._rotate = KeyRotation(forward.rotary)
         self._sampler = TokenSampler(chat.allowed_ids().to(forward.pool.keys.device))
+        self._polls = Polls(chat.encode)
         self._admission = Admission(forward.pool, config)
         self._sessions: dict[SessionId, LiveSession] = {}
         self._questions: dict[str, Asked] = {}
@@ -143,8 +145,7 @@ class Scheduler:
         session = self._session(session_id)
         if question.id in self._questions:
             raise BadRequest(f"question {question.id!r} is being answered", field="id")
-        if len(self._questions) >= self._config.max_questions:
-            raise AtCapacity(stage="questions", limit=self._config.max_questions)
+        self._check_room(is_poll=bool(question.choices))
         is_part = question.window_s is not None or question.at_s is not None
         is_noted = self._config.notes_gaps and not is_part
         max_tokens = self._rules.horizon.max_text
@@ -232,6 +233,13 @@ class Scheduler:
         sequences += [a.feed.sequence for a in self._questions.values() if a.feed is not None]
         self._forward.pool.check_integrity([sequence.pages for sequence in sequences])
 
+    def _check_room(self, *, is_poll: bool) -> None:
+        """Raise `AtCapacity` for one more; polls never take a place from a question."""
+        limit = self._config.max_questions
+        polls = sum(asked.is_poll for asked in self._questions.values())
+        if (polls if is_poll else len(self._questions) - polls) >= limit:
+            raise AtCapacity(stage="polls" if is_poll else "questions", limit=limit)
+
     def _session(self, session_id: SessionId) -> LiveSession:
         session = self._sessions.get(session_id)
         if session is None:
@@ -265,6 +273,12 @@ class Scheduler:
         yield from self._draw(drawing)
 
     def _draw(self, drawing: Sequence[tuple[Asked, Tensor]]) -> Iterator[Outcome]:
+        if not drawing:
+            return
+        for asked, row in [pair for pair in drawing if pair[0].is_poll]:
+            yield asked.weigh(self._polls.weigh(row, asked.question.choices))
+            self._forget(asked)
+        drawing = [pair for pair in drawing if not pair[0].is_poll]
         if not drawing:
             return
         logits = torch.stack([row for _, row in drawing])

@@ -43,9 +43,10 @@ class Turn:
 def plan_turns(
     sessions: Iterable[LiveSession], questions: Iterable[Asked], max_tokens: int
 ) -> list[Turn]:
-    """Plan a forward: every decode, then tails and chunks in turns between sessions.
+    """Plan a forward: every decode, then tails and chunks in turns between sessions, then polls.
 
-    Sessions that were served longest ago come first; within a session its questions do.
+    Sessions that were served longest ago come first; within a session its questions do. Polls get
+    what is left.
 
     Args:
         sessions: All there are.
@@ -55,7 +56,7 @@ def plan_turns(
     running = [asked for asked in questions if asked.feed is not None]
     queues: dict[str, list[LiveSession | Asked]] = defaultdict(list)
     for asked in running:
-        if not asked.is_decoding:
+        if not asked.is_decoding and not asked.is_poll:
             queues[asked.session.id].append(asked)
     order = sorted(sessions, key=lambda session: session.last_served)
     for session in order:
@@ -64,6 +65,8 @@ def plan_turns(
     decodes = [Turn(asked, 1) for asked in running if asked.is_decoding]
     in_order = [queues[session.id] for session in order if session.id in queues]
     shares = take_turns(in_order, max_tokens - len(decodes))
+    num_left = max_tokens - len(decodes) - sum(num_tokens for _, num_tokens in shares)
+    shares += take_turns([[asked] for asked in running if asked.is_poll], num_left)
     return decodes + [Turn(owner, num_tokens) for owner, num_tokens in shares]
 
 

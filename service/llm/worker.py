@@ -33,6 +33,7 @@ from service.llm.engine import Finished, LLMEngine, Question, TokenDelta
 from service.llm.held import HeldSession, HeldSessions
 from service.llm.replay import is_apart, newest_entries, units_of_log
 from service.llm.unit import Unit
+from service.llm.watch import RuleWatch
 from service.media.chunk import CHUNK_S
 from service.metrics import Metrics
 from service.sessions.record import ChunkRecord, Session, SessionId, Stage, Turn
@@ -58,6 +59,7 @@ class LLMWorker:
         outage_s: float = 300.0,
         logs_prompts: bool = False,
         clock: Clock | None = None,
+        watch: RuleWatch | None = None,
     ) -> None:
         """Prepare.
 
@@ -71,8 +73,10 @@ class LLMWorker:
             idle_s: Sessions unused for so long give way when the engine is short of pages.
             logs_prompts: Write questions and answers into the log.
             clock: Unix time.
+            watch: Told of chunks in context; closed with the worker.
         """
         self._engine = engine
+        self._watch = watch
         self._store = store
         self._metrics = metrics
         self._replica = replica
@@ -162,6 +166,8 @@ class LLMWorker:
     async def aclose(self) -> None:
         """Wait for what is still under way."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._watch is not None:
+            await self._watch.aclose()
 
     async def _append(
         self, session_id: SessionId, record: ChunkRecord, steal_from: str | None
@@ -173,6 +179,8 @@ class LLMWorker:
                     await self._catch_up(held, await self._store.get(session_id))
                 if record.index > held.last_index:
                     await self._apply(session_id, held, record)
+                    if self._watch is not None:
+                        self._watch.see(session_id, record)
 
     async def _prepare(self, session_id: SessionId, steal_from: str | None) -> None:
         with self._held.use(session_id, self._clock()) as held:
@@ -331,6 +339,8 @@ class LLMWorker:
             with contextlib.suppress(EngineUnavailable):
                 await self._engine.close(session_id)
         held.forget()
+        if self._watch is not None:
+            self._watch.forget(session_id)
         self._count_sessions()
 
     async def _remember(self, dictation: Dictation, turn: Turn) -> None:

@@ -12,6 +12,7 @@ from compressor.tokens import TokenCounts
 from service.errors import CorruptRecord
 from service.events import Event
 from service.sessions.record import (
+    Rule,
     Session,
     SessionConfig,
     SessionId,
@@ -98,6 +99,19 @@ def decode_turn(data: bytes) -> Turn:
         return Turn(**json.loads(data))
     except (TypeError, ValueError) as exc:
         raise CorruptRecord(f"turn: {type(exc).__name__}: {exc}") from exc
+
+
+def encode_rule(rule: Rule) -> bytes:
+    """A rule as JSON."""
+    return json.dumps(asdict(rule), sort_keys=True).encode()
+
+
+def decode_rule(data: bytes) -> Rule:
+    """The rule of `encode_rule`'s bytes. Raises `CorruptRecord`."""
+    try:
+        return Rule(**json.loads(data))
+    except (TypeError, ValueError) as exc:
+        raise CorruptRecord(f"rule: {type(exc).__name__}: {exc}") from exc
 
 
 def encode_event(event: Event) -> bytes:

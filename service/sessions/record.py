@@ -105,6 +105,30 @@ class ChunkRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """A condition that a session is watched for; see `service.rules.judge` for what it does.
+
+    Attributes:
+        condition: In words; a question that is answered by yes or no, or a statement.
+        threshold: Probability of yes from which on it fires, in (0, 1).
+        cooldown_s: After firing it stays silent for so long.
+        min_interval_s: It is asked about no more often.
+        created_at_s: Unix time.
+        webhook_url: Told when it fires; None: only the session's events are.
+        webhook_secret: Signs that; empty without a webhook.
+    """
+
+    id: str
+    condition: str
+    threshold: float
+    cooldown_s: float
+    min_interval_s: float
+    created_at_s: float
+    webhook_url: str | None = None
+    webhook_secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One question and its answer.
 

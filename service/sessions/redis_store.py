@@ -25,6 +25,7 @@ from service.events import Event
 from service.sessions import codec, fields, scripts, state
 from service.sessions.record import (
     ChunkRecord,
+    Rule,
     Session,
     SessionConfig,
     SessionId,
@@ -245,11 +246,28 @@ class RedisSessionStore(SessionStore):
         )
 
     async def turns(self, session_id: SessionId) -> Sequence[Turn]:
-        meta, _, _, turns, _ = scripts.keys(session_id)
+        meta, _, _, turns, *_ = scripts.keys(session_id)
         is_there, found = await self._client.pipeline(("EXISTS", meta), ("ZRANGE", turns, 0, -1))
         if not is_there:
             raise SessionNotFound(session_id)
         return [fields.decode_turn(data) for data in found]
+
+    async def add_rule(self, session_id: SessionId, rule: Rule, *, max_rules: int) -> None:
+        data = fields.encode_rule(rule)
+        word, _ = await self._write(scripts.ADD_RULE, session_id, rule.id, data, max_rules)
+        if word == "full":
+            raise BadRequest(f"a session has at most {max_rules} rules: delete one", field="rules")
+
+    async def rules(self, session_id: SessionId) -> Sequence[Rule]:
+        meta, *_, rules = scripts.keys(session_id)
+        is_there, found = await self._client.pipeline(("EXISTS", meta), ("HVALS", rules))
+        if not is_there:
+            raise SessionNotFound(session_id)
+        return sorted(map(fields.decode_rule, found), key=lambda rule: (rule.created_at_s, rule.id))
+
+    async def remove_rule(self, session_id: SessionId, rule_id: str) -> bool:
+        *_, rules = scripts.keys(session_id)
+        return bool(await self._client.call("HDEL", rules, rule_id))
 
     async def publish(self, event: Event) -> None:
         data = fields.encode_event(event)
@@ -268,7 +286,7 @@ class RedisSessionStore(SessionStore):
         cursor = "0-0" if after is None else after
         if not CURSOR.fullmatch(cursor):
             raise BadRequest(f"{cursor!r} is not a cursor of this feed", field="after")
-        meta, _, _, _, events = scripts.keys(session_id)
+        meta, _, _, _, events, _ = scripts.keys(session_id)
         is_there, found = await self._client.pipeline(
             ("EXISTS", meta), ("XREAD", "COUNT", limit, "STREAMS", events, cursor)
         )

@@ -8,6 +8,7 @@ Layout of session `sid`; the braces keep its keys in one slot of a cluster:
     omnisift:{sid}:sizes    list    bytes of each log entry, oldest first
     omnisift:{sid}:turns    zset    turns by order of arrival
     omnisift:{sid}:events   stream  the event feed
+    omnisift:{sid}:rules    hash    watch rules by id
 
     omnisift:sessions       zset    ids of all sessions by creation, forgotten ones perhaps too
     omnisift:{key:id}:sessions      likewise, of one API key
@@ -26,7 +27,7 @@ from typing import Final
 from service.sessions.record import SessionId
 
 INDEX_KEY: Final = "omnisift:sessions"
-PARTS: Final = ("meta", "log", "sizes", "turns", "events")
+PARTS: Final = ("meta", "log", "sizes", "turns", "events", "rules")
 
 
 def keys(session_id: SessionId) -> list[str]:
@@ -40,7 +41,7 @@ def index_key(key_id: str | None) -> str:
 
 
 _PRELUDE: Final = """
-local META, LOG, SIZES, TURNS, EVENTS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local META, LOG, SIZES, TURNS, EVENTS, RULES = unpack(KEYS)
 local status = redis.call('HGET', META, 'status')
 local function get(field) return redis.call('HGET', META, field) end
 local function set(...) return redis.call('HSET', META, ...) end
@@ -169,6 +170,15 @@ if not redis.call('ZSCORE', TURNS, ARGV[2]) then
   redis.call('ZADD', TURNS, redis.call('HINCRBY', META, 'num_turns', 1), ARGV[2])
   redis.call('ZREMRANGEBYRANK', TURNS, 0, -1 - ARGV[3])
 end
+touch(ARGV[1])
+return {{'ok'}}
+"""
+
+# ttl_ms rule_id rule max_rules -> ok | full
+ADD_RULE: Final = f"""{_PRELUDE}{_OPEN}
+local is_new = redis.call('HEXISTS', RULES, ARGV[2]) == 0
+if is_new and redis.call('HLEN', RULES) >= tonumber(ARGV[4]) then return {{'full'}} end
+redis.call('HSET', RULES, ARGV[2], ARGV[3])
 touch(ARGV[1])
 return {{'ok'}}
 """

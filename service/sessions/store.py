@@ -7,6 +7,7 @@ from typing import Protocol
 from service.events import Event
 from service.sessions.record import (
     ChunkRecord,
+    Rule,
     Session,
     SessionConfig,
     SessionId,
@@ -135,6 +136,23 @@ class SessionStore(Protocol):
     async def add_turn(self, session_id: SessionId, turn: Turn) -> None: ...
 
     async def turns(self, session_id: SessionId) -> Sequence[Turn]: ...
+
+    async def add_rule(self, session_id: SessionId, rule: Rule, *, max_rules: int) -> None:
+        """Add a watch rule.
+
+        Raises:
+            BadRequest: The session has `max_rules` already.
+            SessionEnded: It is over.
+        """
+        ...
+
+    async def rules(self, session_id: SessionId) -> Sequence[Rule]:
+        """The session's watch rules, oldest first."""
+        ...
+
+    async def remove_rule(self, session_id: SessionId, rule_id: str) -> bool:
+        """Remove a watch rule; False if there is none such."""
+        ...
 
     async def publish(self, event: Event) -> None:
         """Append to the session's event feed (bounded)."""

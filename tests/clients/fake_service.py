@@ -59,6 +59,7 @@ class FakeService:
     events_per_connection: int | None = None
     refusals: dict[tuple[str, str], tuple[int, str, dict[str, str]]] = field(default_factory=dict)
     feeds: dict[str, Feed] = field(default_factory=dict)
+    rules: dict[str, schemas.CreatedRule] = field(default_factory=dict)
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
 
     def feed(self, session_id: str | None = None) -> Feed:
@@ -242,6 +243,26 @@ def _add_reading_routes(app: FastAPI, fake: FakeService) -> None:
     @app.get("/v1/sessions/{id_}/chunks/{index}/thumbnail")
     async def thumbnail(id_: str, index: int) -> Response:
         return Response(b"jpeg of %d" % index, media_type="image/jpeg")
+
+    @app.post("/v1/sessions/{id_}/rules", status_code=201)
+    async def create_rule(id_: str, body: schemas.CreateRule) -> schemas.CreatedRule:
+        rule = schemas.CreatedRule(
+            **body.model_dump(),
+            id=f"r{len(fake.rules)}",
+            created_at_s=1000.0,
+            webhook_secret=body.webhook_url and "whsec_fake",
+        )
+        fake.rules[rule.id] = rule
+        return rule
+
+    @app.get("/v1/sessions/{id_}/rules")
+    async def list_rules(id_: str) -> schemas.RuleList:
+        return schemas.RuleList(data=list(fake.rules.values()))
+
+    @app.delete("/v1/sessions/{id_}/rules/{rule_id}", status_code=204)
+    async def delete_rule(id_: str, rule_id: str) -> Response:
+        gone = fake.rules.pop(rule_id, None)
+        return Response(status_code=204) if gone else _missing(rule_id)
 
     @app.get("/v1/sessions/{id_}/events")
     async def events(id_: str, request: Request, replay: int = 1) -> Any:

@@ -195,3 +195,14 @@ async def test_answer_cut_after_a_token_is_not_asked_again() -> None:
             await anext(stream)
 
     assert caught.value.code == "answer_interrupted"
+
+
+async def test_rules_come_and_go(client: AsyncClient, feed: Feed) -> None:
+    rule = await client.create_rule("s0", "Is it raining?", threshold=0.8)
+
+    assert (rule.condition, rule.threshold, rule.cooldown_s) == ("Is it raining?", 0.8, 30.0)
+    assert [one.id for one in await client.list_rules("s0")] == [rule.id]
+    await client.delete_rule("s0", rule.id)
+    assert await client.list_rules("s0") == ()
+    with pytest.raises(NotFound):
+        await client.delete_rule("s0", rule.id)

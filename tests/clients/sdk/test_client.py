@@ -281,3 +281,14 @@ def test_answer_cut_after_a_token_is_not_asked_again() -> None:
             next(stream)
 
     assert caught.value.code == "answer_interrupted"
+
+
+def test_rules_come_and_go(client: Client, feed: Feed) -> None:
+    rule = client.create_rule("s0", "Is it raining?", threshold=0.8)
+
+    assert (rule.condition, rule.threshold, rule.cooldown_s) == ("Is it raining?", 0.8, 30.0)
+    assert [one.id for one in client.list_rules("s0")] == [rule.id]
+    client.delete_rule("s0", rule.id)
+    assert client.list_rules("s0") == ()
+    with pytest.raises(NotFound):
+        client.delete_rule("s0", rule.id)

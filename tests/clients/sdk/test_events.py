@@ -9,6 +9,7 @@ from clients.sdk.events import (
     Event,
     Kept,
     MomentEvent,
+    RuleEvent,
     StatusEvent,
     TurnEvent,
     parse_event,
@@ -98,3 +99,13 @@ def test_moments_are_typed(type_: str) -> None:
 
     assert isinstance(event, MomentEvent)
     assert (event.index, event.start_s) == (3, 6.5)
+
+
+def test_rule_event_tells_its_evidence() -> None:
+    fields = {"rule_id": "r1", "condition": "?", "probability": 0.9, "start_s": 2.0, "end_s": 6.0}
+    common = {"type": "rule.matched", "session_id": "s", "at_s": 9.0, "index": 2, "thumbnail": None}
+
+    event = parse_event(SseEvent("rule.matched", json.dumps(fields | common), "7-0"))
+
+    assert isinstance(event, RuleEvent)
+    assert (event.rule_id, event.probability, event.thumbnail) == ("r1", 0.9, None)

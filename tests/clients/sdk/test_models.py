@@ -63,6 +63,7 @@ def test_tokens_add_up_and_give_the_ratio_kept() -> None:
         (models.TimelineQuestion, schemas.TimelineQuestion),
         (models.HeldTokens, schemas.HeldTokens),
         (models.Span, schemas.Span),
+        (models.Rule, schemas.CreatedRule),
         (models.Gap, schemas.GapItem),
         (models.Tokens, schemas.Tokens),
         (models.ModalityTokens, schemas.ModalityTokens),

@@ -9,6 +9,7 @@ from service.errors import CorruptRecord
 from service.events import Event
 from service.sessions.fields import (
     decode_event,
+    decode_rule,
     decode_session,
     decode_turn,
     encode_event,
@@ -113,3 +114,8 @@ def test_event_that_browsers_cannot_parse_is_not_written() -> None:
 def test_wrong_event_is_noticed(data: bytes) -> None:
     with pytest.raises(CorruptRecord, match="event"):
         decode_event(SID, data)
+
+
+def test_rule_that_is_no_json_is_corrupt() -> None:
+    with pytest.raises(CorruptRecord, match="rule"):
+        decode_rule(b"{}")

@@ -1,11 +1,12 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 import redis
 
-from service.errors import SessionEnded, SessionNotFound, StoreUnavailable
+from service.errors import BadRequest, SessionEnded, SessionNotFound, StoreUnavailable
 from service.events import Event
-from service.sessions.record import SessionId, SessionStatus, Stage
+from service.sessions.record import Rule, SessionId, SessionStatus, Stage
 from service.sessions.redis_client import RedisClientConfig
 from service.sessions.redis_store import RedisSessionStore
 from service.sessions.scripts import INDEX_KEY, keys
@@ -13,6 +14,8 @@ from service.sessions.store import Lease
 from tests.records import make_record
 from tests.service.sessions.conftest import MakeStore
 from tests.service.sessions.scenes import CONFIG, SID, TURN, log_chunks, own
+
+RULE = Rule("r1", "Is it raining?", 0.5, 30.0, 2.0, 1.0, "https://example.com", "whsec_x")
 
 pytestmark = pytest.mark.redis
 
@@ -144,6 +147,7 @@ async def test_every_key_of_an_open_session_lives_as_long(
 ) -> None:
     store = make_store(ttl_s=1000.0, ttl_ended_s=10.0)
     await log_chunks(store, 1)
+    await store.add_rule(SID, RULE, max_rules=2)
     await store.add_turn(SID, TURN)
     await store.publish(Event("chunk", SID, 1.0))
     for key in keys(SID):
@@ -151,7 +155,7 @@ async def test_every_key_of_an_open_session_lives_as_long(
 
     await store.set_lag(SID, 1.0)
 
-    assert [admin.ttl(key) for key in keys(SID)] == pytest.approx([1000] * 5, abs=1)
+    assert [admin.ttl(key) for key in keys(SID)] == pytest.approx([1000] * 6, abs=1)
 
 
 async def test_late_write_to_an_ended_session_does_not_prolong_it(
@@ -159,12 +163,13 @@ async def test_late_write_to_an_ended_session_does_not_prolong_it(
 ) -> None:
     store = make_store(ttl_s=1000.0, ttl_ended_s=10.0)
     await log_chunks(store, 1)
+    await store.add_rule(SID, RULE, max_rules=2)
 
     await store.end(SID, "deleted", 1.0)
     await store.add_turn(SID, TURN)
     await store.publish(Event("session.ended", SID, 1.0))
 
-    assert [admin.ttl(key) for key in keys(SID)] == pytest.approx([10] * 5, abs=1)
+    assert [admin.ttl(key) for key in keys(SID)] == pytest.approx([10] * 6, abs=1)
 
 
 async def test_ended_session_expires_whole(make_store: MakeStore, admin: redis.Redis) -> None:
@@ -225,3 +230,28 @@ async def test_record_read_before_is_recalled_while_the_server_is_away(
     with pytest.raises(StoreUnavailable):
         await store.recall(SessionId("never read"))
     admin.client_unpause()
+
+
+async def test_rules_are_kept_in_order_and_bounded(store: RedisSessionStore) -> None:
+    await store.create(SID, CONFIG, 1.0)
+    later = replace(RULE, id="r0", created_at_s=9.0)
+    await store.add_rule(SID, later, max_rules=2)
+    await store.add_rule(SID, RULE, max_rules=2)
+    await store.add_rule(SID, RULE, max_rules=2)  # sent again
+
+    with pytest.raises(BadRequest, match="at most 2"):
+        await store.add_rule(SID, replace(RULE, id="r3"), max_rules=2)
+
+    assert await store.rules(SID) == [RULE, later]
+    assert await store.remove_rule(SID, "r1")
+    assert not await store.remove_rule(SID, "r1")
+    assert await store.rules(SID) == [later]
+
+
+async def test_rules_are_of_open_sessions(store: RedisSessionStore) -> None:
+    with pytest.raises(SessionNotFound):
+        await store.rules(SID)
+    await store.create(SID, CONFIG, 1.0)
+    await store.end(SID, "deleted", 2.0)
+    with pytest.raises(SessionEnded):
+        await store.add_rule(SID, RULE, max_rules=2)

@@ -43,7 +43,8 @@ class Gate:
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
-            raise RuntimeError(f"no route takes {scope['type']} connections")
+            await send({"type": "websocket.close", "code": 1008})  # no route takes one
+            return
         try:
             caller = self._caller(scope)
         except Unauthorized as error:

@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import httpx
+from starlette.types import Message, Receive, Scope, Send
 
-from tests.service.api.keys import KEYS, bearer
+from service.access.credentials import Credentials
+from service.access.signing import Signer
+from service.api.gate import Gate
+from tests.service.api.keys import KEYRING, KEYS, bearer
 
 WEB = Path(__file__).parents[3] / "clients" / "web"
 HEALTH = {"/healthz", "/readyz"}
@@ -65,6 +69,24 @@ async def test_key_opens_files_and_routes(guarded: httpx.AsyncClient) -> None:
         assert (await guarded.get(path, headers=bearer("viewer"))).status_code == 200
     scheme = {"Authorization": f"bearer {KEYS['viewer']}"}
     assert (await guarded.get("/v1/sessions", headers=scheme)).status_code == 200
+
+
+async def test_connection_that_is_no_request_is_closed_before_any_route() -> None:
+    sent: list[Message] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError("reached")
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    gate = Gate(app, credentials=Credentials(KEYRING, Signer(b"s" * 32)), clock=lambda: 0.0)
+    await gate({"type": "websocket", "path": "/v1/sessions"}, receive, send)
+
+    assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
 async def test_openai_routes_refuse_in_openai_shape(guarded: httpx.AsyncClient) -> None:

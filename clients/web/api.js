@@ -4,13 +4,17 @@ import { readEvents } from "./sse.js";
 
 const SILENCE_LIMIT_MS = 45_000; // the service says something at least every 15 s
 
-/** The service said no; `code` and `retryable` are for programs, `message` is for people. */
+/**
+ * The service said no; `code` and `retryable` are for programs, `message` is for people,
+ * `retryAfterS` says when to come back, null where the service does not.
+ */
 export class ApiError extends Error {
-  constructor(status, error) {
+  constructor(status, error, retryAfterS = null) {
     super(error?.message ?? `the service answered with status ${status}`);
     this.status = status;
     this.code = error?.code ?? `http_${status}`;
     this.retryable = error?.retryable ?? status >= 502;
+    this.retryAfterS = retryAfterS;
   }
 }
 
@@ -52,13 +56,26 @@ export class Api {
     await this.send(sessionPath(sessionId), { method: "DELETE", keepalive: true });
   }
 
+  /** GET a path as JSON. */
+  async get(path) {
+    const response = await this.send(path);
+    return response.json();
+  }
+
+  /** Routes that this service has, as its OpenAPI description names them; empty if it hides it. */
+  async routes() {
+    const spec = await this.get("openapi.json").catch(() => null);
+    return Object.keys(spec?.paths ?? {}).map((path) => path.replace(/\{\w+\}/g, "{}"));
+  }
+
   /** Yield {type: "token", text} and at last {type: "answer", ...}. */
-  async *ask(sessionId, question, signal) {
+  async *ask(sessionId, question, { signal, windowS } = {}) {
     const path = `${sessionPath(sessionId)}/query`;
-    const response = await this.post(path, { question, stream: true }, signal);
+    const body = { question, stream: true, ...(windowS && { window_s: windowS }) };
+    const response = await this.post(path, body, signal);
     for await (const event of this.#received(response)) {
       const data = JSON.parse(event.data);
-      if (event.type === "error") throw new ApiError(response.status, data.error);
+      if (event.type === "error") throw new ApiError(503, data.error);
       yield { type: event.type, ...data };
       if (event.type === "answer") return;
     }
@@ -114,7 +131,8 @@ export class Api {
     }
     if (response.ok) return response;
     const body = await response.json().catch(() => null);
-    throw new ApiError(response.status, body?.error);
+    const wait = Number.parseFloat(response.headers.get("Retry-After") ?? "");
+    throw new ApiError(response.status, body?.error, Number.isFinite(wait) ? wait : null);
   }
 
   async *#received(response, onData) {

@@ -1,239 +1,214 @@
-// The page: what happens when, and what is shown. Everything else is in the other modules.
+// The page: what happens when. What is shown is in the other modules.
 
-import { Api, ApiError, backoffMs, ConnectionLost, sleep } from "./api.js";
-import { keptPercent, Turn } from "./chat.js";
-import { DeviceError, listDevices, openDevices, whyNoDevices } from "./devices.js";
-import { Overlay } from "./overlay.js";
+import { ApiError, Api, sleep } from "./api.js";
+import { Conversation } from "./conversation.js";
+import { listDevices, openDevices, openScreen, whyNoDevices } from "./devices.js";
+import { confineTo, readEntry, viewerLink } from "./entry.js";
+import { Film } from "./film.js";
+import { connect } from "./omnisift.js";
 import { startScene } from "./scene.js";
-import { Publication } from "./whip.js";
+import { page, Screen } from "./screen.js";
+import { Watch } from "./watch.js";
+import { explain, reasonFor } from "./words.js";
 
-const MAX_ATTEMPTS = 12; // about a minute of trying to connect again
-const STATES = {
-  idle: "not started",
-  starting: "starting",
-  connecting: "connecting",
-  live: "live",
-  reconnecting: "reconnecting",
-  stopped: "stopped",
-};
-
-const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((el) => [el.id, el]));
-const api = new Api(new URL(".", document.baseURI).href, () => page["api-key"].value.trim());
-const overlay = new Overlay(page.overlay, page.preview);
+const entry = readEntry();
+confineTo(entry.base);
+const isViewer = entry.sessionId !== "";
+const film = new Film(page.preview);
+const where = () => ({ hasLink: isViewer && entry.key.isToken, isForeign: entry.isForeign });
+const conversation = new Conversation(page, (error) => explain(error, where()));
+const screen = new Screen(isViewer ? null : film, conversation, complainOf);
+const key = () => entry.key.get();
 let run = null;
 
-/** From Start to Stop: one source, one session, as many connections as it takes. */
+/** From Start to the next Start: one session, followed, and sent to until Stop. */
 class Run {
   #abort = new AbortController();
   #media = null;
-  #publication = null;
-  #followed = null;
-  #totals = { video: { in: 0, kept: 0 }, audio: { in: 0, kept: 0 } };
-  #lastChunk = -1;
-  sessionId = "";
+  #watch = null;
+  live = null;
 
-  async start() {
-    setState("starting");
-    this.#media = await openSource();
-    if (this.isOver) {
-      this.#media.stop();
-      return;
-    }
+  /** Send a source into a new session. */
+  async publish(source, profile) {
+    screen.setState("starting");
+    this.#media = await openSource(source);
+    if (this.isOver) return this.#media.stop();
     page.preview.srcObject = this.#media.stream;
+    film.start();
     const [picture] = this.#media.stream.getVideoTracks();
-    picture.addEventListener("ended", () => stop("The camera was disconnected."));
-    const session = await api.createSession(page.profile.value);
-    this.sessionId = session.id;
-    if (this.isOver) {
-      await this.#discard();
-      return;
-    }
-    showSession(session.id);
-    this.#followed = this.#follow();
-    setState("connecting");
-    await this.#publish();
+    picture.addEventListener("ended", () => stop(endOf(source)));
+    await this.#patiently(async () => {
+      this.live ??= await connect({ url: entry.base, key, profile });
+    });
+    if (this.isOver) return this.#discard();
+    conversation.open(this.live, source === "scene");
+    this.follow(film);
+    await this.#patiently(() => this.live.publish(this.#media.stream, (...now) => this.#tell(...now)));
+  }
+
+  /** Join a session that somebody else sends to. */
+  async view(sessionId) {
+    screen.setState("joining");
+    await this.#patiently(async () => {
+      this.live = await connect({ url: entry.base, key, sessionId });
+    });
+    conversation.open(this.live, false);
+    this.follow(null);
+    screen.setState("watching");
+    if (this.live.record.status === "ended") return stop(reasonOf(this.live.record.end_reason));
+    if (!this.live.record.chunks) screen.say("Nothing has been streamed into this session yet.");
+  }
+
+  follow(from) {
+    screen.open(this.live);
+    this.#watch = new Watch(this.live, screen.views, from, {
+      onEvent: (event) => this.#hear(event),
+      onLost: () => screen.say("The service is not answering. Trying again."),
+      onError: complainOf,
+    });
+    this.#watch.run();
   }
 
   get isOver() {
     return this.#abort.signal.aborted;
   }
 
-  /** Free everything; safe at any time and more than once. */
+  /** Stop sending; what was sent can still be asked about. Safe more than once. */
   async end() {
     this.#abort.abort();
     this.#media?.stop();
+    film.stop();
     page.preview.srcObject = null;
-    overlay.clear();
-    await this.#publication?.stop();
-    if (this.sessionId && this.#lastChunk < 0) await this.#discard();
-    await this.#followed;
+    screen.views.overlay.clear();
+    await this.live?.unpublish();
+    if (this.live && !isViewer && !this.#watch?.hasMedia) await this.#discard();
+  }
+
+  /** Let go of the session altogether. */
+  leave() {
+    this.#watch?.leave();
+    return this.live?.close();
   }
 
   // a session without any media has nothing to be asked about
   async #discard() {
-    await api.endSession(this.sessionId).catch(() => {});
+    this.leave();
+    await this.live?.end().catch(() => {});
   }
 
-  async #publish() {
-    this.#publication = new Publication(api, () => this.#reconnect());
-    await this.#publication.start(this.sessionId, this.#media.stream);
-    if (this.isOver) await this.#publication.stop();
-    else setState("live");
-  }
-
-  async #reconnect() {
-    setState("reconnecting");
-    say("The connection was lost. Connecting again.");
-    for (let attempt = 1; !this.isOver; attempt += 1) {
+  // a service that is full says when to come back
+  async #patiently(action) {
+    for (;;) {
       try {
-        await this.#publication.stop();
-        await sleep(backoffMs(attempt), this.#abort.signal);
-        await this.#publish();
-        say("Connected again.");
-        return;
+        return await action();
       } catch (error) {
-        if (this.isOver) return;
-        if (attempt >= MAX_ATTEMPTS || !isPassing(error)) {
-          await stop(explain(error));
-          return;
-        }
+        if (this.isOver) return undefined;
+        if (!(error instanceof ApiError) || error.retryAfterS === null || !error.retryable) throw error;
+        screen.setState("waiting");
+        await screen.countDown(reasonFor(error, where()), error.retryAfterS, this.#abort.signal);
       }
     }
   }
 
-  async #follow() {
-    try {
-      const onLost = () => say("The service is not answering. Trying again.");
-      for await (const event of api.events(this.sessionId, this.#abort.signal, onLost)) {
-        if (event.type === "chunk") this.#take(event);
-        if (event.type === "session.ended") await this.#sessionEnded(event.reason);
-      }
-    } catch (error) {
-      if (!this.isOver) complain(explain(error));
-    }
+  #tell(state, { error, waitMs }) {
+    if (this.isOver) return;
+    if (state === "failed") return stop(explain(error, where()));
+    screen.setState(state);
+    if (state === "reconnecting") screen.sayReconnecting(error && explain(error, where()), waitMs);
+    else if (state === "live") screen.say("Streaming. The first answer is possible in a few seconds.");
   }
 
-  #take(chunk) {
-    if (chunk.index <= this.#lastChunk) return;
-    this.#lastChunk = chunk.index;
-    for (const modality of ["video", "audio"]) {
-      this.#totals[modality].in += chunk.tokens[modality].in;
-      this.#totals[modality].kept += chunk.tokens[modality].kept;
-    }
-    if (page.state.dataset.state === "live") say("");
-    page.ask.disabled = false;
-    showNumbers(this.#totals, chunk);
-    if (page["show-kept"].checked) overlay.show(chunk.kept.video, chunk.grid_sizes);
-  }
-
-  async #sessionEnded(reason) {
-    page.ask.disabled = true;
-    // not awaited: `end` waits for the loop that this is called from
-    stop(`The session has ended (${reason ?? "no reason given"}). Press Start for a new one.`);
+  #hear(event) {
+    if (event.type === "chunk") {
+      conversation.allow(event.end_s);
+      if (page.state.dataset.state === "live") screen.say("");
+    } else if (event.type === "session.moving") {
+      screen.say("The service moves this session to another replica. It goes on by itself.");
+    } else if (event.type === "session.idle" && isViewer) {
+      screen.say("Nobody is streaming into this session now. What was seen can still be asked about.");
+    } else if (event.type === "session.live" && isViewer) screen.say("");
+    else if (event.type === "session.ended") stop(reasonOf(event.reason));
   }
 }
 
-async function start() {
-  complain("");
-  say("");
+async function begin(action) {
+  screen.complain("");
+  screen.say("");
+  await run?.leave();
   run = new Run();
   const current = run;
   try {
-    await current.start();
-    if (!current.isOver) say("Streaming. The first answer is possible in a few seconds.");
-    await listDevices(page.camera, page.microphone);
+    await action(current);
   } catch (error) {
-    if (!current.isOver) await stop(explain(error));
+    if (!current.isOver) await fail(error);
   }
+  await listDevices(page.camera, page.microphone);
 }
 
-/** End the run; `why` when it was not the Stop button. */
+const start = () => begin((next) => next.publish(page.source.value, page.profile.value));
+const view = () => begin((next) => next.view(entry.sessionId));
+
+async function fail(error) {
+  await stop(explain(error, where()));
+  if (error instanceof ApiError && error.status === 401) page["key-dialog"].showModal();
+}
+
+/** Stop sending; `why` when it was not the Stop button. */
 async function stop(why = "") {
-  const ended = run;
-  run = null;
-  setState("stopped");
-  complain(why);
-  say(!why && !page.ask.disabled ? "Stopped. What was streamed can still be asked about." : "");
-  await ended?.end();
+  screen.setState("stopped");
+  screen.complain(why);
+  const canAsk = !page.ask.disabled && !why;
+  screen.say(canAsk ? "Stopped. What was streamed can still be asked about." : "");
+  if (why.includes("ended")) conversation.close();
+  await run?.end();
 }
 
-async function ask(question) {
-  const turn = new Turn(page["chat-log"], question);
-  try {
-    for await (const item of api.ask(page["session-id"].textContent, question)) {
-      if (item.type === "token") turn.write(item.text);
-      else if (item.type === "answer") turn.finish(item);
-    }
-  } catch (error) {
-    turn.fail(explain(error));
-  }
+function complainOf(error) {
+  screen.complain(explain(error, where()));
+  if (error instanceof ApiError && error.status === 401) page["key-dialog"].showModal();
 }
 
-async function openSource() {
-  if (page.source.value === "scene") return startScene();
+function openSource(source) {
+  if (source === "scene") return startScene();
+  if (source === "screen") return openScreen();
   return openDevices(page.camera.value, page.microphone.value);
 }
 
-function isPassing(error) {
-  if (error instanceof ApiError) return error.retryable || error.code === "already_publishing";
-  return !(error instanceof DeviceError);
+function endOf(source) {
+  return source === "screen"
+    ? "The screen is not shared any more. Press Start to share again."
+    : "The camera was disconnected. Connect it, then press Start.";
 }
 
-/** What went wrong and what to do, in words for a person. */
-function explain(error) {
-  if (error instanceof ApiError) {
-    if (error.status !== 401 && error.status !== 403) return `${error.message}.`;
-    page.access.open = true;
-    return "The service asks for an API key. Enter it under API key, then try again.";
-  }
-  if (error instanceof ConnectionLost) {
-    return `${error.message} Check that it is running, then try again.`;
-  }
-  return error.message;
+function reasonOf(reason) {
+  const words = { deleted: "somebody ended it", idle: "nobody streamed into it for five minutes" };
+  const next = isViewer ? "Ask for a new link." : "Press Start for a new one.";
+  return `The session has ended (${words[reason] ?? reason ?? "no reason given"}). ${next}`;
 }
 
-function setState(state) {
-  const isRunning = state !== "idle" && state !== "stopped";
-  page.state.dataset.state = state;
-  page.state.textContent = STATES[state];
-  page.start.disabled = isRunning;
-  page.stop.disabled = !isRunning;
-  page.placeholder.hidden = isRunning;
-  for (const picker of ["source", "camera", "microphone", "profile"]) {
-    page[picker].disabled = isRunning;
+async function share() {
+  try {
+    const token = await run.live.token();
+    page["share-link"].value = viewerLink(entry.base, entry.isForeign, run.live.id, token);
+    page["share-dialog"].showModal();
+    page["share-link"].select();
+  } catch (error) {
+    complainOf(error);
   }
 }
 
-function showSession(sessionId) {
-  page["session-id"].textContent = sessionId;
-  page.ask.disabled = true;
-  for (const id of ["saved", "video-tokens", "audio-tokens", "lag", "context"]) {
-    page[id].textContent = "-";
-  }
-}
-
-function showNumbers(totals, chunk) {
-  const { video, audio } = totals;
-  page.saved.textContent = `${(100 - (keptPercent(totals) ?? 100)).toFixed(0)} %`;
-  page["video-tokens"].textContent = `${video.in} → ${video.kept}`;
-  page["audio-tokens"].textContent = `${audio.in} → ${audio.kept}`;
-  page.lag.textContent = chunk.lag_s === null ? "-" : `${chunk.lag_s.toFixed(1)} s`;
-  page.context.textContent = `${chunk.end_s.toFixed(0)} s`;
-}
-
-function say(text) {
-  page.message.textContent = text;
-}
-
-function complain(text) {
-  page.alert.textContent = text;
-  page.alert.hidden = !text;
+async function copyLink() {
+  page["share-link"].select();
+  await navigator.clipboard?.writeText(page["share-link"].value);
+  page["copy-link"].textContent = "Copied";
+  await sleep(2000);
+  page["copy-link"].textContent = "Copy";
 }
 
 function showPickers() {
   const isDevices = page.source.value === "devices";
   for (const label of document.querySelectorAll(".device")) label.hidden = !isDevices;
-  complain(isDevices ? whyNoDevices() : "");
+  screen.complain(isDevices ? whyNoDevices() : "");
   if (isDevices) listDevices(page.camera, page.microphone);
 }
 
@@ -242,22 +217,23 @@ page.controls.addEventListener("submit", (event) => {
   start();
 });
 page.stop.addEventListener("click", () => stop());
+page.share.addEventListener("click", share);
+page["copy-link"].addEventListener("click", copyLink);
 page.source.addEventListener("change", showPickers);
-page["show-kept"].addEventListener("change", () => overlay.clear());
-page["ask-form"].addEventListener("submit", (event) => {
-  event.preventDefault();
-  const question = page.question.value.trim();
-  if (!question || page.ask.disabled) return;
-  page.question.value = "";
-  ask(question);
+page["open-key"].addEventListener("click", () => page["key-dialog"].showModal());
+page["key-form"].addEventListener("submit", () => {
+  entry.key.set(page["api-key"].value.trim());
+  if (isViewer) view();
+  else screen.complain("");
 });
 window.addEventListener("pagehide", () => run?.end());
-page["api-key"].value = sessionStorage.getItem("omnisift-api-key") ?? "";
-page["api-key"].addEventListener("change", () =>
-  sessionStorage.setItem("omnisift-api-key", page["api-key"].value.trim()),
-);
 navigator.mediaDevices?.addEventListener("devicechange", () =>
   listDevices(page.camera, page.microphone),
 );
-showPickers();
-setState("idle");
+page["api-key"].value = entry.key.isToken ? "" : key();
+document.body.classList.toggle("viewer", isViewer);
+page.service.textContent = entry.isForeign ? new URL(entry.base).host : "";
+screen.setState("idle");
+screen.offerRules(new Api(entry.base, key));
+if (isViewer) view();
+else showPickers();

@@ -1,7 +1,6 @@
-// The browser's cameras and microphones, and what to say when they cannot be had.
+// The browser's cameras, microphones and screens, and what to say when they cannot be had.
 
-/** Something a person can mend; its message says how. */
-export class DeviceError extends Error {}
+import { SourceError } from "./words.js";
 
 const REASONS = {
   NotAllowedError:
@@ -10,6 +9,7 @@ const REASONS = {
     "No such camera or microphone was found. Connect one, pick None for the microphone, or use the sample scene.",
   NotReadableError:
     "The camera or the microphone is in use by another program. Close that program, then press Start again.",
+  AbortError: "The camera or the microphone stopped while it was opened. Connect it again, then press Start.",
   OverconstrainedError: "That camera or microphone is gone. Pick another one.",
 };
 
@@ -23,11 +23,11 @@ export function whyNoDevices() {
  * Open a camera and a microphone.
  * @param {string} camera device id, "" for the default one
  * @param {string} microphone likewise, "none" for none
- * @returns {Promise<{stream: MediaStream, stop: () => void}>} rejects with DeviceError
+ * @returns {Promise<{stream: MediaStream, stop: () => void}>} rejects with SourceError
  */
 export async function openDevices(camera, microphone) {
   const why = whyNoDevices();
-  if (why) throw new DeviceError(why);
+  if (why) throw new SourceError(why);
   const video = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 15 } };
   if (camera) video.deviceId = { exact: camera };
   const audio = microphone === "none" ? false : microphone ? { deviceId: { exact: microphone } } : true;
@@ -35,9 +35,32 @@ export async function openDevices(camera, microphone) {
     const stream = await navigator.mediaDevices.getUserMedia({ video, audio });
     return { stream, stop: () => stream.getTracks().forEach((track) => track.stop()) };
   } catch (error) {
-    throw new DeviceError(REASONS[error.name] ?? `The camera cannot be opened: ${error.message}`, {
+    throw new SourceError(REASONS[error.name] ?? `The camera cannot be opened: ${error.message}`, {
       cause: error,
     });
+  }
+}
+
+/**
+ * Share a screen, a window or a tab, with its sound where the browser gives it.
+ * @returns {Promise<{stream: MediaStream, stop: () => void}>} rejects with SourceError
+ */
+export async function openScreen() {
+  if (!navigator.mediaDevices?.getDisplayMedia) {
+    throw new SourceError(
+      "This browser cannot share the screen, or this page is not from https or localhost. Use the camera or the sample scene.",
+    );
+  }
+  try {
+    const video = { width: { max: 1280 }, frameRate: { max: 15 } };
+    const stream = await navigator.mediaDevices.getDisplayMedia({ video, audio: true });
+    return { stream, stop: () => stream.getTracks().forEach((track) => track.stop()) };
+  } catch (error) {
+    const text =
+      error.name === "NotAllowedError"
+        ? "No screen was shared. Press Start again and pick a screen, a window or a tab."
+        : `The screen cannot be shared: ${error.message}`;
+    throw new SourceError(text, { cause: error });
   }
 }
 

@@ -1,116 +1,141 @@
-// The sample scene: coloured shapes on a textured ground, and tones. Needs no hardware.
+// The sample scene: small coloured shapes that appear with sounds, on a still ground. Needs no
+// hardware. It is of the kind that the embedded model was trained on (compressor/training), twice
+// as large, and what it shows is known, so that a page can say whether an answer is right.
 
-const WIDTH = 448;
-const HEIGHT = 336;
+import { openSounds } from "./sounds.js";
+
+const SIDE = 448;
 const FRAME_RATE = 15;
-const RADIUS = 44;
-const ACT_S = 2; // every 2 s another shape, in another colour, with another sound
-const COLOURS = ["#dc2828", "#28be3c", "#3250e6", "#ebd732", "#aa3cc8", "#3cd2dc"];
-const SHAPES = ["square", "circle", "triangle", "cross", "ring"];
-const TONES_HZ = [320, 1500, 0];
+const RADIUS = 25;
+const ROUND_S = 20;
+const COLOURS = {
+  red: "rgb(220 40 40)",
+  green: "rgb(40 190 60)",
+  blue: "rgb(50 80 230)",
+  yellow: "rgb(235 215 50)",
+  purple: "rgb(170 60 200)",
+};
+// where a thing is at its start and at its end, in shares of the picture
+const THINGS = [
+  { colour: "red", shape: "triangle", startS: 1, endS: 5, from: [0.26, 0.3], to: [0.4, 0.42] },
+  { colour: "green", shape: "square", startS: 4.5, endS: 9.5, from: [0.78, 0.28], to: [0.6, 0.34] },
+  { colour: "blue", shape: "cross", startS: 10, endS: 14.5, from: [0.3, 0.72], to: [0.3, 0.72] },
+  { colour: "yellow", shape: "ring", startS: 13, endS: 17, from: [0.72, 0.3], to: [0.72, 0.55] },
+  { colour: "purple", shape: "circle", startS: 17, endS: 20, from: [0.66, 0.78], to: [0.44, 0.7] },
+];
+const SOUNDS = [
+  { kind: "bell", atS: 1 },
+  { kind: "chirp", atS: 7 },
+  { kind: "buzz", atS: 10 },
+  { kind: "beep", atS: 13 },
+];
+
+/** What the scene knows about itself: questions, answers, and when the evidence is complete. */
+export const QUESTIONS = [
+  { fromS: 3, text: "What shape was the red object?", answer: "triangle" },
+  { fromS: 3, text: "What sound came with the red triangle?", answer: "bell" },
+  { fromS: 9, text: "What color was visible during the chirp?", answer: "green" },
+  { fromS: 12, text: "What color appeared with the buzz?", answer: "blue" },
+  { fromS: 15, text: "What sound came with the yellow ring?", answer: "beep" },
+  { fromS: 19, text: "What color was the circle?", answer: "purple" },
+];
 
 /** @returns {{stream: MediaStream, stop: () => void}} */
 export function startScene() {
   const canvas = document.createElement("canvas");
-  canvas.width = WIDTH;
-  canvas.height = HEIGHT;
+  canvas.width = canvas.height = SIDE;
   const pen = canvas.getContext("2d", { alpha: false });
-  const ground = texture();
-  const sound = startSound();
+  const ground = drawGround();
+  const sounds = openSounds();
+  let scheduledS = 0;
   const draw = () => {
-    const time = sound.time();
-    const act = Math.floor(time / ACT_S);
+    const nowS = sounds.timeS();
+    // sounds are planned a little ahead, so that they come with their picture
+    for (const { kind, atS } of soundsBetween(scheduledS, nowS + 0.2)) sounds.play(kind, atS);
+    scheduledS = Math.max(scheduledS, nowS + 0.2);
     pen.drawImage(ground, 0, 0);
-    pen.fillStyle = COLOURS[pick(act, 1, COLOURS.length)];
-    const x = (0.5 + 0.36 * Math.sin(0.9 * time)) * WIDTH;
-    const y = (0.5 + 0.33 * Math.sin(1.3 * time + 1)) * HEIGHT;
-    drawShape(pen, SHAPES[pick(act, 2, SHAPES.length)], x, y);
-    sound.play(act);
+    for (const thing of thingsAt(nowS)) drawThing(pen, thing);
   };
   draw();
   const timer = setInterval(draw, 1000 / FRAME_RATE);
   const stream = canvas.captureStream(FRAME_RATE);
-  stream.addTrack(sound.track);
+  stream.addTrack(sounds.track);
   return {
     stream,
     stop() {
       clearInterval(timer);
       for (const track of stream.getTracks()) track.stop();
-      sound.stop();
+      sounds.stop();
     },
   };
 }
 
-function startSound() {
-  const context = new AudioContext();
-  const output = context.createMediaStreamDestination();
-  const oscillator = context.createOscillator();
-  const level = context.createGain();
-  level.gain.value = 0;
-  oscillator.connect(level).connect(output);
-  oscillator.start();
-  context.resume();
-  let played = -1;
-  return {
-    track: output.stream.getAudioTracks()[0],
-    time: () => context.currentTime,
-    // an act's tone fills its middle second; ramps of 20 ms, since steps click
-    play(act) {
-      if (act === played) return;
-      played = act;
-      const tone = TONES_HZ[pick(act, 3, TONES_HZ.length)];
-      const start = Math.max(context.currentTime, act * ACT_S + 0.5);
-      oscillator.frequency.setValueAtTime(tone || 440, start);
-      level.gain.setTargetAtTime(tone ? 0.25 : 0, start, 0.007);
-      level.gain.setTargetAtTime(0, act * ACT_S + 1.5, 0.007);
-    },
-    stop: () => context.close(),
-  };
+/** What is on screen at a moment, with its place in pixels. */
+export function thingsAt(timeS) {
+  const inRound = timeS % ROUND_S;
+  const visible = THINGS.filter(({ startS, endS }) => startS <= inRound && inRound < endS);
+  return visible.map((thing) => {
+    const way = (inRound - thing.startS) / (thing.endS - thing.startS);
+    const [x, y] = [0, 1].map((i) => SIDE * (thing.from[i] + way * (thing.to[i] - thing.from[i])));
+    return { ...thing, x, y };
+  });
 }
 
-function drawShape(pen, shape, x, y) {
+/** Sounds that start in [fromS, toS), rounds included. */
+export function soundsBetween(fromS, toS) {
+  const found = [];
+  for (let begin = Math.floor(fromS / ROUND_S) * ROUND_S; begin < toS; begin += ROUND_S) {
+    for (const { kind, atS } of SOUNDS) {
+      if (fromS <= begin + atS && begin + atS < toS) found.push({ kind, atS: begin + atS });
+    }
+  }
+  return found;
+}
+
+function drawThing(pen, { colour, shape, x, y }) {
+  const r = RADIUS;
+  pen.fillStyle = COLOURS[colour];
   pen.beginPath();
-  if (shape === "square") {
-    pen.rect(x - 0.85 * RADIUS, y - 0.85 * RADIUS, 1.7 * RADIUS, 1.7 * RADIUS);
-  } else if (shape === "circle") {
-    pen.arc(x, y, RADIUS, 0, 2 * Math.PI);
-  } else if (shape === "triangle") {
-    pen.moveTo(x, y - RADIUS);
-    pen.lineTo(x + RADIUS, y + 0.8 * RADIUS);
-    pen.lineTo(x - RADIUS, y + 0.8 * RADIUS);
+  if (shape === "square") pen.rect(x - 0.86 * r, y - 0.86 * r, 1.72 * r, 1.72 * r);
+  else if (shape === "circle") pen.arc(x, y, r, 0, 2 * Math.PI);
+  else if (shape === "triangle") {
+    pen.moveTo(x, y - r);
+    pen.lineTo(x + 0.97 * r, y + 0.75 * r);
+    pen.lineTo(x - 0.97 * r, y + 0.75 * r);
   } else if (shape === "cross") {
-    pen.rect(x - RADIUS, y - 0.3 * RADIUS, 2 * RADIUS, 0.6 * RADIUS);
-    pen.rect(x - 0.3 * RADIUS, y - RADIUS, 0.6 * RADIUS, 2 * RADIUS);
+    pen.rect(x - r, y - 0.34 * r, 2 * r, 0.68 * r);
+    pen.rect(x - 0.34 * r, y - r, 0.68 * r, 2 * r);
   } else {
-    pen.arc(x, y, RADIUS, 0, 2 * Math.PI);
-    pen.arc(x, y, 0.55 * RADIUS, 0, 2 * Math.PI, true);
+    pen.arc(x, y, r, 0, 2 * Math.PI);
+    pen.arc(x, y, 0.55 * r, 0, 2 * Math.PI, true);
   }
   pen.fill();
 }
 
-function texture() {
-  const canvas = document.createElement("canvas");
-  canvas.width = WIDTH;
-  canvas.height = HEIGHT;
-  const pen = canvas.getContext("2d");
-  const tile = 56;
-  for (let y = 0; y < HEIGHT; y += tile) {
-    for (let x = 0; x < WIDTH; x += tile) {
-      pen.fillStyle = `hsl(${360 * Math.random()} 16% ${30 + 28 * Math.random()}%)`;
-      pen.fillRect(x, y, tile, tile);
-    }
+// smooth, dull colours with a fine grain
+function drawGround() {
+  const coarse = new OffscreenCanvas(8, 8);
+  const dots = coarse.getContext("2d");
+  for (let i = 0; i < 64; i += 1) {
+    const [hue, light] = [190 + 60 * noise(i), 26 + 18 * noise(i + 64)];
+    dots.fillStyle = `hsl(${hue} 22% ${light}%)`;
+    dots.fillRect(i % 8, Math.floor(i / 8), 1, 1);
   }
-  const grain = pen.getImageData(0, 0, WIDTH, HEIGHT);
+  const canvas = new OffscreenCanvas(SIDE, SIDE);
+  const pen = canvas.getContext("2d");
+  pen.imageSmoothingQuality = "high";
+  pen.drawImage(coarse, 1, 1, 6, 6, 0, 0, SIDE, SIDE);
+  const grain = pen.getImageData(0, 0, SIDE, SIDE);
   for (let i = 0; i < grain.data.length; i += 4) {
-    const shift = 28 * (Math.random() - 0.5);
+    const shift = 14 * (noise(i) - 0.5);
     for (let c = 0; c < 3; c += 1) grain.data[i + c] += shift;
   }
   pen.putImageData(grain, 0, 0);
   return canvas;
 }
 
-// a number below `count` that looks random and is the same for the same act
-function pick(act, salt, count) {
-  const mixed = Math.sin(act * 127.1 + salt * 311.7) * 43758.5453;
-  return Math.floor((mixed - Math.floor(mixed)) * count);
+// looks random, and is the same every time: 0 to 1
+function noise(n) {
+  const mixed = Math.sin(n * 127.1 + 311.7) * 43758.5453;
+  return mixed - Math.floor(mixed);
 }

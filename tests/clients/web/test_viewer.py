@@ -1,0 +1,180 @@
+"""Who watches: the share link, the timeline, watch rules, and the right answers of the scene."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Route, expect
+
+from tests.clients.fake_service import Feed, RunningService
+from tests.clients.web.test_page import expect_state, start_and_wait
+
+pytestmark = [pytest.mark.browser, pytest.mark.webrtc]
+
+
+def stream(service: RunningService, num_chunks: int = 3) -> Feed:
+    """A session with some units, into which nobody streams through a browser."""
+    feed = service.fake.create(profile="live")
+    service.fake.set_status(feed, "live", started_at_s=1000.0)
+    for _ in range(num_chunks):
+        service.fake.add_chunk(feed)
+    return feed
+
+
+def watch(page: Page, service: RunningService, feed: Feed) -> None:
+    page.goto(f"{service.url}/?session={feed.record.id}#token=ost_viewer")
+    expect_state(page, "watching")
+
+
+def test_shared_link_lets_others_watch_and_ask(
+    service: RunningService, page: Page, context: BrowserContext
+) -> None:
+    start_and_wait(page, service)
+    page.click("#share")
+    link = page.locator("#share-link").input_value()
+
+    viewer = context.new_page()
+    viewer.goto(link)
+
+    expect_state(viewer, "watching")
+    expect(viewer.locator("#session-id")).to_have_text("s0")
+    expect(viewer.locator("button.unit").nth(2)).to_be_attached()
+    expect(viewer.locator("#overlay")).to_have_attribute("data-kept", "12")
+    expect(viewer.locator("#start")).not_to_be_visible()
+    viewer.fill("#question", "what is seen ?")
+    viewer.press("#question", "Enter")
+    expect(viewer.locator(".turn .answer")).to_have_text("a red circle")
+    expect(page.locator(".turn .question")).to_have_text("what is seen ?")  # told live
+    asked = [h for _, path, h, _ in service.fake.requests if path.endswith("/query")]
+    assert [headers["authorization"] for headers in asked] == ["Bearer ost_s0"]
+
+
+def test_viewer_is_told_what_is_wrong_with_the_link(service: RunningService, page: Page) -> None:
+    service.fake.api_key = "secret"
+    page.goto(f"{service.url}/?session=gone#token=ost_old")
+    expect(page.locator("#alert")).to_contain_text("link is not valid any more")
+
+    page.fill("#api-key", "secret")
+    page.click("#save-key")
+
+    expect(page.locator("#alert")).to_contain_text("does not exist here")
+
+
+def test_units_are_reached_by_keyboard_and_described(service: RunningService, page: Page) -> None:
+    watch(page, service, stream(service))
+    units = page.locator("button.unit")
+    expect(units).to_have_count(3)
+
+    units.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#unit-detail")).to_contain_text("2.0-4.0 s")
+    page.keyboard.press("End")
+
+    expect(page.locator("#unit-detail")).to_contain_text("4.0-6.0 s")
+    expect(page.locator("#unit-detail")).to_contain_text("50 → 25 tokens")
+    assert units.evaluate_all("all => all.filter(el => el.tabIndex === 0).length") == 1
+    expect(units.last).to_have_attribute("aria-label", re.compile("video 24 of 96, audio 25 of 50"))
+
+
+def test_units_fade_as_they_are_forgotten(service: RunningService, page: Page) -> None:
+    feed = stream(service)
+    held = [None, {"video_tokens": 6, "audio_tokens": 25}, {"video_tokens": 24, "audio_tokens": 25}]
+
+    def timeline(route: Route) -> None:
+        units = [
+            data | {"held": of, "has_thumbnail": False, "cuts_s": []}
+            for (_, data), of in zip(chunks(feed), held, strict=True)
+        ]
+        route.fulfill(json={"session_id": feed.record.id, "chunks": units})
+
+    page.route("**/timeline", timeline)
+    watch(page, service, feed)
+
+    memory = page.locator("button.unit")
+    expect(memory.nth(0)).to_have_attribute("data-memory", "forgotten")
+    expect(memory.nth(1)).to_have_attribute("data-memory", "faded")
+    expect(memory.nth(2)).to_have_attribute("data-memory", "whole")
+    expect(page.locator("#context")).to_have_text("4 s")
+    expect(page.locator("#held")).to_have_text("80 tokens")
+
+
+def chunks(feed: Feed) -> list[tuple[str, dict[str, Any]]]:
+    return [(type_, data) for type_, data in feed.events if type_ == "chunk"]
+
+
+def test_span_of_an_answer_is_found_on_the_timeline(service: RunningService, page: Page) -> None:
+    service.fake.words = ("from 2-4 s",)
+    watch(page, service, stream(service))
+    page.locator("button.unit").nth(2).wait_for()
+
+    page.fill("#question", "when ?")
+    page.press("#question", "Enter")
+    page.click(".turn .answer button")
+
+    expect(page.locator(".units .cited")).to_have_count(1)
+    expect(page.locator("#unit-detail")).to_contain_text("2.0-4.0 s")
+    expect(page.locator(".unit .question")).to_have_count(1)  # where it was asked
+
+
+def test_rules_are_added_and_their_matches_shown(service: RunningService, page: Page) -> None:
+    feed, rules = stream(service), []
+
+    def serve(route: Route) -> None:
+        if route.request.method == "POST":
+            rules.append({"id": "r0", **route.request.post_data_json})
+            route.fulfill(status=201, json=rules[-1])
+        elif route.request.method == "DELETE":
+            route.fulfill(status=204)
+        else:
+            route.fulfill(json={"object": "list", "data": rules})
+
+    paths = {"/v1/sessions/{session_id}/rules": {}}
+    page.route("**/openapi.json", lambda route: route.fulfill(body=json.dumps({"paths": paths})))
+    page.route(re.compile("/rules(/|$)"), serve)
+    watch(page, service, feed)
+
+    page.click("#rules summary")
+    page.fill("#condition", "Did you hear a bell?")
+    page.press("#condition", "Enter")
+    expect(page.locator("#rule-list li")).to_contain_text("Did you hear a bell?")
+    feed.add_event("rule.matched", rule_id="r0", index=1, start_s=2.0, end_s=4.0)
+
+    expect(page.locator("#rule-matches li")).to_contain_text("Did you hear a bell?")
+    expect(page.locator("#rule-matches button")).to_have_text("at 0:02")
+    expect(page.locator(".unit .match")).to_have_count(1)
+    assert rules == [{"id": "r0", "condition": "Did you hear a bell?", "cooldown_s": 10}]
+    page.click("#rule-list button")
+    expect(page.locator("#rule-list li")).to_have_count(0)
+
+
+def test_rules_are_hidden_where_the_service_has_none(service: RunningService, page: Page) -> None:
+    with page.expect_response("**/openapi.json"):
+        watch(page, service, stream(service))
+
+    expect(page.locator("#rules")).to_be_hidden()
+
+
+def test_answers_about_the_scene_are_said_to_be_right_or_not(
+    service: RunningService, page: Page
+) -> None:
+    service.fake.words = ("triangle",)
+    start_and_wait(page, service)
+
+    for _ in range(2):
+        page.locator(".chip").first.click()
+
+    expect(page.locator(".turn").nth(0)).to_contain_text("✓ right")
+    expect(page.locator(".turn").nth(1)).to_contain_text("✗ it was: bell")
+
+
+def test_question_can_be_cancelled(service: RunningService, page: Page) -> None:
+    service.fake.words, service.fake.word_gap_s = ("a", "b", "c"), 2.0
+    watch(page, service, stream(service))
+    expect(page.locator("#ask")).to_be_enabled()
+
+    page.fill("#question", "what ?")
+    page.press("#question", "Enter")
+    page.click(".turn .meta button")
+
+    expect(page.locator(".turn .meta")).to_have_text("cancelled")

@@ -64,12 +64,12 @@ export class History {
 
   /** Seconds and tokens in context; null where the service does not say what is held. */
   get held() {
-    const units = [...this.units.values()].filter((unit) => unit.held !== undefined);
-    if (!units.length) return null;
-    const inContext = units.filter((unit) => unit.held);
+    const units = [...this.units.values()];
+    if (units.every((unit) => unit.held === undefined)) return null;
+    const inContext = units.filter((unit) => unit.held !== null);
     return {
       seconds: inContext.reduce((sum, unit) => sum + unit.end_s - unit.start_s, 0),
-      tokens: inContext.reduce((sum, { held }) => sum + held.video_tokens + held.audio_tokens, 0),
+      tokens: inContext.reduce((sum, unit) => sum + tokensHeld(unit), 0),
     };
   }
 
@@ -79,15 +79,19 @@ export class History {
   }
 }
 
+// what has just come is held as it came, until the service says otherwise
+function tokensHeld({ held, tokens }) {
+  if (held === undefined) return tokens.video.kept + tokens.audio.kept;
+  return held === null ? 0 : held.video_tokens + held.audio_tokens;
+}
+
 /** Share of a unit's tokens that are left, 0 to 1: now if that is known, else when it came. */
 export function fidelity(unit) {
   const { video, audio } = unit.tokens;
   const kept = video.kept + audio.kept;
-  if (unit.held === undefined) return { kept: kept / Math.max(1, video.in + audio.in), memory: 1 };
-  const held = unit.held ? unit.held.video_tokens + unit.held.audio_tokens : 0;
   return {
     kept: kept / Math.max(1, video.in + audio.in),
-    memory: kept ? Math.min(1, held / kept) : Number(unit.held !== null),
+    memory: kept ? Math.min(1, tokensHeld(unit) / kept) : Number(unit.held !== null),
   };
 }
 

@@ -74,7 +74,8 @@ export class Watch {
     this.#showNumbers(chunk);
     const endMs = performance.now() - 1000 * (chunk.lag_s ?? 0);
     overlay.show(chunk.kept.video, chunk.grid_sizes, endMs);
-    if (this.#film) this.#picture(unit, endMs - 1000 * (chunk.end_s - chunk.start_s) * 0.5);
+    if (!this.#film) this.#takeTimeline();
+    else this.#picture(unit, endMs - 1000 * (chunk.end_s - chunk.start_s) * 0.5);
   }
 
   async #picture(unit, timeMs) {

@@ -50,6 +50,10 @@ export class Publication {
         track.kind === "video" ? [{ maxBitrate: MAX_BITRATE, maxFramerate: MAX_FRAME_RATE }] : [{}];
       this.#peer.addTransceiver(track, { direction: "sendonly", streams: [stream], sendEncodings });
     }
+    this.#peer.setConfiguration({
+      ...this.#peer.getConfiguration(),
+      iceServers: await this.#iceServers(sessionId),
+    });
     await this.#peer.setLocalDescription();
     await this.#gathered();
     const response = await this.#api.send(`${sessionPath(sessionId)}/whip`, {
@@ -77,6 +81,18 @@ export class Publication {
       await this.#api.send(resource, { method: "DELETE", keepalive: true, signal }).catch(() => {});
     }
     this.#peer.close();
+  }
+
+  // what the service says about STUN and TURN (RFC 9725, section 4.6)
+  async #iceServers(sessionId) {
+    try {
+      const signal = AbortSignal.timeout(STOP_LIMIT_MS);
+      const path = `${sessionPath(sessionId)}/whip`;
+      const response = await this.#api.send(path, { method: "OPTIONS", signal });
+      return iceServersOf(response.headers.get("Link") ?? "");
+    } catch {
+      return []; // on one network it goes without
+    }
   }
 
   #gathered() {
@@ -161,4 +177,18 @@ export class Publication {
     clearInterval(this.#pulse);
     this.#peer.onconnectionstatechange = null;
   }
+}
+
+/** ICE servers named by a Link header. */
+export function iceServersOf(links) {
+  const servers = [];
+  for (const [, urls, rest] of links.matchAll(/<([^>]*)>((?:[^,"]|"[^"]*")*)/g)) {
+    const fields = Object.fromEntries(
+      [...rest.matchAll(/;\s*([\w-]+)="?([^";]*)"?/g)].map(([, name, value]) => [name, value]),
+    );
+    if (fields.rel !== "ice-server") continue;
+    const { username, credential } = fields;
+    servers.push({ urls, ...(username && { username, credential }) });
+  }
+  return servers;
 }

@@ -305,6 +305,10 @@ def _add_media_routes(app: FastAPI, fake: FakeService) -> None:
         headers = {"location": f"/v1/sessions/{id_}/whip/{resource}", "etag": '"1"'}
         return Response(sdp, 201, headers, media_type="application/sdp")
 
+    @app.options("/v1/sessions/{id_}/whip")
+    async def options(id_: str) -> Response:
+        return Response(headers={"accept-post": "application/sdp"})
+
     @app.get("/v1/sessions/{id_}/whip/{resource}")
     async def check(id_: str, resource: str) -> Response:
         return Response(status_code=204)

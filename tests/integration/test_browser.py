@@ -105,6 +105,7 @@ def test_pictures_of_the_page(page: Page, service_url: str) -> None:
     phone = page.context.browser.new_page(viewport={"width": 390, "height": 844})  # type: ignore[union-attr]
     phone.goto(link)
     expect(phone.locator("button.unit").nth(4)).to_be_attached(timeout=PATIENCE_MS)
+    expect(phone.locator(".unit img").first).to_be_visible(timeout=PATIENCE_MS)
     phone.screenshot(path=SCREENSHOTS / "page-viewer-phone.png", full_page=True)
     assert phone.evaluate("() => document.documentElement.scrollWidth") <= 390
     phone.close()

@@ -26,6 +26,7 @@ USE = """async (url) => {
 
 PURE = """async () => {
   const { citations, fidelity, History } = await import("/web/history.js");
+  const { iceServersOf } = await import("/web/whip.js");
   const { soundsBetween, thingsAt } = await import("/web/scene.js");
   const tokens = { video: { in: 80, kept: 20 }, audio: { in: 20, kept: 20 } };
   const history = new History();
@@ -34,6 +35,9 @@ PURE = """async () => {
     citations: citations("a bell at 12.5 s, then 14 to 16 seconds of it; 3 times"),
     fidelity: fidelity({ tokens, held: { video_tokens: 0, audio_tokens: 20 } }),
     forgotten: history.trim().map(({ index }) => index),
+    ice: iceServersOf('<stun:a.example>; rel="ice-server", </x>; rel="urn:omnisift:query", ' +
+      '<turn:b.example:3478?transport=udp>; rel="ice-server"; username="1:u"; ' +
+      'credential="a+b/c="; credential-type="password"'),
     sounds: soundsBetween(19, 27.5),
     things: thingsAt(24.6).map(({ colour }) => colour),
   };
@@ -67,5 +71,9 @@ def test_pure_parts(service: RunningService, page: Page) -> None:
     ]
     assert told["fidelity"] == {"kept": 0.4, "memory": 0.5}
     assert told["forgotten"] == list(range(10))
+    assert told["ice"] == [
+        {"urls": "stun:a.example"},
+        {"urls": "turn:b.example:3478?transport=udp", "username": "1:u", "credential": "a+b/c="},
+    ]
     assert told["sounds"] == [{"kind": "bell", "atS": 21}, {"kind": "chirp", "atS": 27}]
     assert told["things"] == ["red", "green"]

@@ -1,6 +1,5 @@
 """Who watches: the share link, the timeline, watch rules, and the right answers of the scene."""
 
-import json
 import re
 from typing import Any
 
@@ -32,6 +31,7 @@ def test_shared_link_lets_others_watch_and_ask(
 ) -> None:
     start_and_wait(page, service)
     page.click("#share")
+    expect(page.locator("#share-dialog")).to_be_visible()
     link = page.locator("#share-link").input_value()
 
     viewer = context.new_page()
@@ -118,20 +118,7 @@ def test_span_of_an_answer_is_found_on_the_timeline(service: RunningService, pag
 
 
 def test_rules_are_added_and_their_matches_shown(service: RunningService, page: Page) -> None:
-    feed, rules = stream(service), []
-
-    def serve(route: Route) -> None:
-        if route.request.method == "POST":
-            rules.append({"id": "r0", **route.request.post_data_json})
-            route.fulfill(status=201, json=rules[-1])
-        elif route.request.method == "DELETE":
-            route.fulfill(status=204)
-        else:
-            route.fulfill(json={"object": "list", "data": rules})
-
-    paths = {"/v1/sessions/{session_id}/rules": {}}
-    page.route("**/openapi.json", lambda route: route.fulfill(body=json.dumps({"paths": paths})))
-    page.route(re.compile("/rules(/|$)"), serve)
+    feed = stream(service)
     watch(page, service, feed)
 
     page.click("#rules summary")
@@ -143,12 +130,14 @@ def test_rules_are_added_and_their_matches_shown(service: RunningService, page: 
     expect(page.locator("#rule-matches li")).to_contain_text("Did you hear a bell?")
     expect(page.locator("#rule-matches button")).to_have_text("at 0:02")
     expect(page.locator(".unit .match")).to_have_count(1)
-    assert rules == [{"id": "r0", "condition": "Did you hear a bell?", "cooldown_s": 10}]
+    (rule,) = service.fake.rules.values()
+    assert (rule.condition, rule.cooldown_s) == ("Did you hear a bell?", 10)
     page.click("#rule-list button")
     expect(page.locator("#rule-list li")).to_have_count(0)
 
 
 def test_rules_are_hidden_where_the_service_has_none(service: RunningService, page: Page) -> None:
+    page.route("**/openapi.json", lambda route: route.fulfill(json={"paths": {}}))
     with page.expect_response("**/openapi.json"):
         watch(page, service, stream(service))
 

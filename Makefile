@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export RAY_USAGE_STATS_ENABLED = 0
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help demo serve test check screenshot format system clean
+.PHONY: help demo serve test fuzz check screenshot format system clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -45,6 +45,9 @@ test: check system   ## everything: unit, real Redis, real Ray cluster, WebRTC p
 screenshot: .venv/ready system   ## take the README's picture of the page again
 	$(PY) -m pytest -q tests/integration/test_browser.py -k pictures
 	cp artifacts/screenshot.png docs/screenshot.png
+
+fuzz: .venv/ready    ## ten thousand requests, good and bad, against the running service
+	$(PY) -m tests.fuzz
 
 format: .venv/ready  ## rewrite the sources in the house format
 	$(PY) -m ruff format .

@@ -7,6 +7,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
@@ -29,6 +30,8 @@ class Metrics:
         # `*_created` series would come back from the parser as families of their own
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types here
         self.registry = CollectorRegistry()
+        # process_open_fds, process_resident_memory_bytes, process_cpu_seconds_total
+        ProcessCollector(registry=self.registry)
         self._add_sessions(self.registry)
         self._add_ingest(self.registry)
         self._add_stages(self.registry)
@@ -58,6 +61,9 @@ class Metrics:
     def _add_sessions(self, registry: CollectorRegistry) -> None:
         self.build_info = Gauge(
             "omnisift_build_info", "Always 1.", ["version", "model", "profile"], registry=registry
+        )
+        self.tasks = Gauge(
+            "omnisift_tasks", "Tasks on the replica's event loop.", registry=registry
         )
         self.sessions_active = Gauge(
             "omnisift_sessions_active", "Sessions held by the stage.", ["stage"], registry=registry

@@ -223,7 +223,9 @@ class AuthSettings(Part):
     token_secret: SecretStr | None = Field(
         None, min_length=32, description="signs session tokens; unset: a new one at every start"
     )
-    max_token_ttl_s: float = Field(86_400.0, ge=1, description="longest life of a session token")
+    max_token_ttl_s: float = Field(
+        86_400.0, ge=1, le=86_400, description="longest life of a session token"
+    )
     max_sessions: int = Field(16, ge=1, description="open sessions of a key; more get 429")
     questions_per_minute: int = Field(120, ge=1, description="of a key; more get 429")
     max_questions: int = Field(8, ge=1, description="of a key at the same time; more get 429")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.resources import files
+from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -18,6 +19,7 @@ from service.api.authority import GuardedApi, authorisation, needs
 from service.api.backend import Backend
 from service.api.chat import chat_routes
 from service.api.deadline import WriteDeadline
+from service.api.document import document_errors
 from service.api.door import door_routes
 from service.api.errors import add_error_handlers
 from service.api.gate import Gate
@@ -103,6 +105,7 @@ def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
     app.include_router(door_routes(credentials, clock))
     app.include_router(health_routes(backend))
     _add_page(app)
+    _document(app)
     # the last one added comes first: CORS, the deadline, the gate, the body, the trace
     app.add_middleware(TraceContext)
     app.add_middleware(BodyLimit, json_bytes=config.max_json_bytes, sdp_bytes=config.max_sdp_bytes)
@@ -117,6 +120,18 @@ def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
             expose_headers=EXPOSED_HEADERS,
         )
     return app
+
+
+def _document(app: FastAPI) -> None:
+    """Let `/openapi.json` tell how routes refuse; made once, when first asked for."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = document_errors(generate())
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend it
 
 
 def _add_page(app: FastAPI) -> None:

@@ -27,7 +27,8 @@ def chat_routes(backend: Backend, clock: Clock) -> APIRouter:
 
     @router.post(
         "/v1/chat/completions",
-        responses={404: {"model": schemas.OpenAIErrorResponse}},
+        response_model=schemas.ChatCompletion,
+        responses={200: sse.DOCUMENTED},
         openapi_extra=needs(Scope.ASK),
     )
     async def complete(
@@ -45,12 +46,12 @@ def chat_routes(backend: Backend, clock: Clock) -> APIRouter:
         return JSONResponse(reply.completion(await asking.whole(backend, caller, record, question)))
 
     @router.get("/v1/models", openapi_extra=needs())
-    async def models() -> dict[str, Any]:
+    async def models() -> schemas.ModelList:
         """The one model that answers."""
-        return {"object": "list", "data": [_model(backend.model)]}
+        return schemas.ModelList(data=[_model(backend.model)])
 
     @router.get("/v1/models/{model}", openapi_extra=needs())
-    async def model(model: str) -> dict[str, Any]:
+    async def model(model: str) -> schemas.Model:
         """The model, where it is the one that answers."""
         if model != backend.model.name:
             raise ModelNotFound(model, known=backend.model.name)
@@ -59,13 +60,8 @@ def chat_routes(backend: Backend, clock: Clock) -> APIRouter:
     return router
 
 
-def _model(model: ModelInfo) -> dict[str, Any]:
-    return {
-        "id": model.name,
-        "object": "model",
-        "created": model.created_at_s,
-        "owned_by": "omnisift",
-    }
+def _model(model: ModelInfo) -> schemas.Model:
+    return schemas.Model(id=model.name, created=model.created_at_s)
 
 
 class _Reply:

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from service.errors import ServiceError
+from service.errors import BadRequest, ServiceError
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,8 @@ async def _on_invalid_body(request: Request, error: Exception) -> JSONResponse:
 
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    codes = {404: "no_such_route", 405: "method_not_allowed"}
+    # 400: a body that is not the text that it says it is
+    codes = {400: BadRequest.code, 404: "no_such_route", 405: "method_not_allowed"}
     body = _body(
         request.url.path,
         status=error.status_code,

@@ -19,7 +19,12 @@ def health_routes(backend: Backend) -> APIRouter:
         """This process answers."""
         return schemas.Health(status="ok")
 
-    @router.get("/readyz", response_model=schemas.Health, openapi_extra=OPEN)
+    @router.get(
+        "/readyz",
+        response_model=schemas.Health,
+        responses={503: {"model": schemas.Health}},
+        openapi_extra=OPEN,
+    )
     async def readyz() -> JSONResponse:
         """Every part answers: 200, else 503 with what is wrong."""
         checks = dict(await backend.checks())
@@ -27,7 +32,12 @@ def health_routes(backend: Backend) -> APIRouter:
         health = schemas.Health(status="ok" if is_ready else "unready", checks=checks)
         return JSONResponse(views.wire(health), 200 if is_ready else 503)
 
-    @router.get("/metrics", response_class=Response, openapi_extra=needs(Scope.METRICS))
+    @router.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        openapi_extra=needs(Scope.METRICS),
+    )
     async def metrics() -> Response:
         """All replicas' metrics in Prometheus text format."""
         return Response(await backend.exposition(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -24,7 +24,7 @@ def question_routes(backend: Backend) -> APIRouter:
     @router.post(
         "/v1/sessions/{session_id}/query",
         response_model=schemas.Answer,
-        responses={409: {"model": schemas.ErrorResponse}, 503: {"model": schemas.ErrorResponse}},
+        responses={200: sse.DOCUMENTED},
         openapi_extra=needs(Scope.ASK),
     )
     async def query(

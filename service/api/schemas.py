@@ -95,7 +95,9 @@ class CreateToken(Request):
     """`POST /v1/sessions/{id}/tokens`."""
 
     scopes: list[Literal["publish", "ask"]] = Field(["ask"], min_length=1, max_length=2)
-    ttl_s: float = Field(3600.0, ge=1, description="life of the token", allow_inf_nan=False)
+    ttl_s: float = Field(
+        3600.0, ge=1, le=86_400, description="life of the token", allow_inf_nan=False
+    )
 
 
 class SessionToken(Response):
@@ -293,6 +295,50 @@ class RuleList(Response):
 
     object: Literal["list"] = "list"
     data: list[Rule]
+
+
+class AnswerMessage(Response):
+    """The message that a completion answers with."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    refusal: None = None
+
+
+class ChatChoice(Response):
+    """The one choice of a completion."""
+
+    index: Literal[0] = 0
+    message: AnswerMessage
+    logprobs: None = None
+    finish_reason: Literal["stop", "length"]
+
+
+class ChatCompletion(Response):
+    """A completion; streamed, it is `chat.completion.chunk` objects and `[DONE]`."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int = Field(description="Unix time")
+    model: str
+    choices: list[ChatChoice]
+    usage: Usage
+
+
+class Model(Response):
+    """A model that answers."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = Field(description="Unix time")
+    owned_by: Literal["omnisift"] = "omnisift"
+
+
+class ModelList(Response):
+    """`GET /v1/models`."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
 
 
 # errors and health

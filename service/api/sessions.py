@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from service.access.caller import Caller, Scope
-from service.api import schemas, views
+from service.api import schemas, sse, views
 from service.api.authority import CallerOf, needs
 from service.api.backend import Backend
 from service.api.stream import EventStream
@@ -16,12 +16,14 @@ from service.api.watchers import Watchers
 from service.clock import Clock
 from service.errors import Forbidden, NoThumbnail
 from service.events import Event, EventType
-from service.sessions.record import Session, SessionConfig, SessionId
+from service.sessions.fields import check_cursor
+from service.sessions.record import Session, SessionConfig, SessionId, SessionStatus
 from service.sessions.store import SessionStore
 
 TURNS: tuple[EventType, ...] = ("turn",)
 READERS = needs(Scope.PUBLISH, Scope.ASK)
 JPEG = "image/jpeg"
+CURSOR = Header(json_schema_extra={"pattern": r"^\d{1,19}(-\d{1,19})?$"})
 SESSION_ID_BYTES = 16  # 128 random bits: an id cannot be guessed
 
 
@@ -144,19 +146,26 @@ def feed_routes(backend: Backend, watchers: Watchers) -> APIRouter:
     """What goes on happening to a session."""
     router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
-    @router.get("/{session_id}/events", response_class=StreamingResponse, openapi_extra=READERS)
+    @router.get(
+        "/{session_id}/events",
+        response_class=StreamingResponse,
+        responses={200: sse.DOCUMENTED},
+        openapi_extra=READERS,
+    )
     async def events(
         session_id: str,
         caller: CallerOf,
         replay: bool = True,
-        last_event_id: Annotated[str | None, Header()] = None,
+        last_event_id: Annotated[str, CURSOR] = "",
     ) -> StreamingResponse:
         """What happens to the session, as server-sent events; resumes after `Last-Event-ID`.
 
         Events of type `turn` are for those who may ask.
         """
-        await backend.store.get(SessionId(session_id))
-        after = last_event_id
+        record = await backend.store.get(SessionId(session_id))
+        if last_event_id:
+            check_cursor(last_event_id)
+        after = last_event_id or None
         if after is None and not replay:
             after = await watchers.latest(SessionId(session_id))
         stream = watchers.watch(
@@ -164,6 +173,7 @@ def feed_routes(backend: Backend, watchers: Watchers) -> APIRouter:
             after=after,
             key_id=caller.key_id,
             hidden=() if caller.has_any([Scope.ASK]) else TURNS,
+            is_over=record.status is SessionStatus.ENDED,
         )
         return EventStream(stream)
 

@@ -6,6 +6,8 @@ from typing import Any
 
 KEEP_ALIVE = b": keep-alive\n\n"
 MEDIA_TYPE = "text/event-stream"
+DOCUMENTED: dict[str, Any] = {"content": {MEDIA_TYPE: {"schema": {}}}}
+"""Of a 200, for OpenAPI."""
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # proxies must not hold it back
 
 

@@ -55,10 +55,12 @@ class Watchers:
         after: str | None,
         key_id: str | None = None,
         hidden: Collection[EventType] = (),
+        is_over: bool = False,
     ) -> AsyncGenerator[bytes, None]:
         """The feed as SSE bytes, from cursor `after`, until the session ends or is forgotten.
 
-        Events of the types `hidden` are left out.
+        Events of the types `hidden` are left out. Of a session that `is_over`, what the feed still
+        holds.
 
         Raises:
             AtCapacity: As many are open as this replica serves.
@@ -71,7 +73,8 @@ class Watchers:
             raise RateLimited(
                 what="event streams", limit=config.max_key_streams, retry_after_s=RETRY_S
             )
-        return self._stream(session_id, after, key_id, frozenset(hidden))
+        messages = self._messages(session_id, after, frozenset(hidden), is_over=is_over)
+        return self._stream(messages, key_id)
 
     async def latest(self, session_id: SessionId) -> str | None:
         """The cursor of the newest event, to watch only what comes after it."""
@@ -79,16 +82,12 @@ class Watchers:
         return entries[-1][0] if entries else None
 
     async def _stream(
-        self,
-        session_id: SessionId,
-        after: str | None,
-        key_id: str | None,
-        hidden: Collection[EventType],
+        self, messages: AsyncGenerator[bytes, None], key_id: str | None
     ) -> AsyncGenerator[bytes, None]:
         self._num_streams[key_id] += 1
         try:
             num_bytes = 0
-            async with aclosing(self._messages(session_id, after, hidden)) as messages:
+            async with aclosing(messages):
                 async for message in messages:
                     yield message
                     num_bytes += len(message)
@@ -101,11 +100,19 @@ class Watchers:
             self._num_streams += Counter()  # forget keys that watch nothing
 
     async def _messages(
-        self, session_id: SessionId, after: str | None, hidden: Collection[EventType]
+        self,
+        session_id: SessionId,
+        after: str | None,
+        hidden: Collection[EventType],
+        *,
+        is_over: bool,
     ) -> AsyncGenerator[bytes, None]:
         yield sse.KEEP_ALIVE  # the response starts now, not with the first event
         while True:
-            entries = await self._next(session_id, after)
+            block_s = 0.0 if is_over else self._config.keep_alive_s
+            entries = await self._next(session_id, after, block_s)
+            if not entries and is_over:
+                return
             if not entries:
                 yield sse.KEEP_ALIVE
             for cursor, event in entries:
@@ -116,12 +123,12 @@ class Watchers:
                 if event.type == "session.ended":
                     return
 
-    async def _next(self, session_id: SessionId, after: str | None) -> Sequence[tuple[str, Event]]:
+    async def _next(
+        self, session_id: SessionId, after: str | None, block_s: float
+    ) -> Sequence[tuple[str, Event]]:
         """Events after the cursor; none when none came in time, or while the store is away."""
         try:
-            return await self._store.events(
-                session_id, after=after, block_s=self._config.keep_alive_s
-            )
+            return await self._store.events(session_id, after=after, block_s=block_s)
         except StoreUnavailable:
             await asyncio.sleep(OUTAGE_PAUSE_S)
             return ()

@@ -1,6 +1,7 @@
 """WHIP routes (RFC 9725): the HTTP half of publishing; rules in `service.ingest.whip`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -19,6 +20,23 @@ from service.sessions.record import SessionId, SessionStatus
 ENDPOINT = "/v1/sessions/{session_id}/whip"
 RESOURCE = "/v1/sessions/{session_id}/whip/{resource_id}"
 PUBLISHERS = needs(Scope.PUBLISH)
+CREATED_HEADERS = ("Location", "ETag", "Link", "Accept-Patch", "X-Session-Id")
+
+
+def _text(media_type: str) -> dict[str, Any]:
+    """OpenAPI content of this type."""
+    return {"content": {media_type: {"schema": {"type": "string"}}}}
+
+
+ANSWER: dict[int | str, dict[str, Any]] = {
+    201: {
+        "description": "the SDP answer, all candidates included",
+        "headers": {name: {"schema": {"type": "string"}} for name in CREATED_HEADERS},
+        **_text(whip.SDP_TYPE),
+    }
+}
+OFFERS = PUBLISHERS | {"requestBody": {"required": True, **_text(whip.SDP_TYPE)}}
+FRAGMENTS = PUBLISHERS | {"requestBody": {"required": True, **_text(whip.FRAGMENT_TYPE)}}
 
 
 def endpoint_routes(
@@ -43,7 +61,9 @@ def endpoint_routes(
     def ice_links() -> list[str]:
         return [_ice_link(url, turn_secret, clock()) for url in ice_servers]
 
-    @router.post("/whip", status_code=201, response_class=Response, openapi_extra=PUBLISHERS)
+    @router.post(
+        "/whip", status_code=201, response_class=Response, responses=ANSWER, openapi_extra=OFFERS
+    )
     async def publish_new(request: Request, caller: CallerOf) -> Response:
         """Create a session with the default profile and publish to it."""
         offer = await _body(request, whip.SDP_TYPE)
@@ -57,7 +77,9 @@ def endpoint_routes(
             raise
         return _created(session_id, answer, ice_links())
 
-    @router.post(ENDPOINT, status_code=201, response_class=Response, openapi_extra=PUBLISHERS)
+    @router.post(
+        ENDPOINT, status_code=201, response_class=Response, responses=ANSWER, openapi_extra=OFFERS
+    )
     async def publish(session_id: str, request: Request) -> Response:
         """Publish to a session: an SDP offer in, the answer with all candidates out."""
         offer = await _body(request, whip.SDP_TYPE)
@@ -90,7 +112,7 @@ def resource_routes(backend: Backend) -> APIRouter:
     """The URL of one publisher's connection."""
     router = APIRouter(tags=["whip"])
 
-    @router.patch(RESOURCE, status_code=204, openapi_extra=PUBLISHERS)
+    @router.patch(RESOURCE, status_code=204, openapi_extra=FRAGMENTS)
     async def trickle(session_id: str, resource_id: str, request: Request) -> Response:
         """Add ICE candidates; ICE restarts are answered 422."""
         fragment = await _body(request, whip.FRAGMENT_TYPE)

@@ -1,5 +1,6 @@
 """What every replica has in common: its id, its metrics, its logs, its store, its CPU share."""
 
+import asyncio
 import time
 from importlib.metadata import version
 
@@ -77,5 +78,9 @@ class Replica:
         )
 
     def exposition(self) -> tuple[str, str, bytes]:
-        """(deployment, replica, metrics), as `service.metrics.merge_expositions` takes them."""
+        """(deployment, replica, metrics), as `service.metrics.merge_expositions` takes them.
+
+        Call it on the replica's event loop.
+        """
+        self.metrics.tasks.set(len(asyncio.all_tasks()))
         return self.deployment, self.id, self.metrics.exposition()

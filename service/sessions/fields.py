@@ -6,10 +6,10 @@ Floats are written as Python prints them, which reads back to the same value.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from compressor.tokens import TokenCounts
-from service.errors import CorruptRecord
+from service.errors import BadRequest, CorruptRecord
 from service.events import Event
 from service.sessions.record import (
     Rule,
@@ -20,6 +20,8 @@ from service.sessions.record import (
     Stage,
     Turn,
 )
+
+MAX_CURSOR: Final = 2**64 - 1
 
 
 def encode_session(session: Session) -> dict[str, str]:
@@ -132,3 +134,15 @@ def decode_event(session_id: SessionId, data: bytes) -> Event:
         return Event(fields["type"], session_id, float(fields["at_s"]), dict(fields["data"]))
     except (KeyError, TypeError, ValueError) as exc:
         raise CorruptRecord(f"event: {type(exc).__name__}: {exc}") from exc
+
+
+def check_cursor(cursor: str) -> None:
+    """Require a cursor of an event feed: two numbers of 64 bits, or the first of them.
+
+    Raises:
+        BadRequest: It is none.
+    """
+    numbers = cursor.split("-")
+    are_decimal = all(number.isascii() and number.isdecimal() for number in numbers)
+    if len(numbers) > 2 or not are_decimal or any(int(n) > MAX_CURSOR for n in numbers):
+        raise BadRequest(f"{cursor[:64]!r} is not a cursor of this feed", field="Last-Event-ID")

@@ -29,13 +29,20 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
 
-# session_id limit life_ms -> ok | full session_id ... (those that may have ended by now)
+# session_id limit life_ms -> ok | full, then each session_id and 1 if its record may be yet to come
 OPEN_SESSION: Final = f"""{_PRELUDE}
 local OPEN, life = KEYS[1], tonumber(ARGV[3])
 redis.call('ZREMRANGEBYSCORE', OPEN, '-inf', now)
 if redis.call('ZSCORE', OPEN, ARGV[1]) then return {{'ok'}} end
 if redis.call('ZCARD', OPEN) >= tonumber(ARGV[2]) then
-  return {{'full', unpack(redis.call('ZRANGEBYSCORE', OPEN, '-inf', now + life - {YOUNG_MS}))}}
+  local found = {{'full'}}
+  local members = redis.call('ZRANGE', OPEN, 0, -1, 'WITHSCORES')
+  for i = 1, #members, 2 do
+    local is_young = tonumber(members[i + 1]) > now + life - {YOUNG_MS}
+    table.insert(found, members[i])
+    table.insert(found, is_young and 1 or 0)
+  end
+  return found
 end
 redis.call('ZADD', OPEN, now + life, ARGV[1])
 redis.call('PEXPIRE', OPEN, ARGV[3])

@@ -75,11 +75,11 @@ class RedisQuotas(Quotas):
     async def open_session(self, key_id: str | None, session_id: SessionId) -> None:
         if key_id is None:
             return
-        candidates = await self._try_open(key_id, session_id)
-        if candidates is None:
+        counted = await self._try_open(key_id, session_id)
+        if counted is None:
             return
         # sessions end in many ways, so the count is put right where it matters: at the limit
-        over = await self._ended(candidates)
+        over = await self._ended(counted)
         if over:
             await self._client.call("ZREM", quota_scripts.open_key(key_id), *over)
             if await self._try_open(key_id, session_id) is None:
@@ -122,8 +122,10 @@ class RedisQuotas(Quotas):
         """Close all connections."""
         await self._client.aclose()
 
-    async def _try_open(self, key_id: str, session_id: SessionId) -> Sequence[SessionId] | None:
-        """None once the session is counted; else those that may not need to be any more."""
+    async def _try_open(
+        self, key_id: str, session_id: SessionId
+    ) -> Sequence[tuple[SessionId, bool]] | None:
+        """None once the session is counted; else all that are, and which may not be there yet."""
         word, rest = await self._client.run(
             quota_scripts.OPEN_SESSION,
             [quota_scripts.open_key(key_id)],
@@ -131,16 +133,23 @@ class RedisQuotas(Quotas):
             self._limits.max_sessions,
             self._session_ms,
         )
-        return None if word == "ok" else [SessionId(raw.decode()) for raw in rest]
+        if word == "ok":
+            return None
+        ids, are_young = rest[::2], rest[1::2]
+        return [
+            (SessionId(raw.decode()), bool(is_young))
+            for raw, is_young in zip(ids, are_young, strict=True)
+        ]
 
-    async def _ended(self, ids: Sequence[SessionId]) -> Sequence[SessionId]:
-        if not ids:
-            return []
+    async def _ended(self, counted: Sequence[tuple[SessionId, bool]]) -> Sequence[SessionId]:
         statuses = await self._client.pipeline(
-            *(("HGET", scripts.keys(session_id)[0], "status") for session_id in ids)
+            *(("HGET", scripts.keys(session_id)[0], "status") for session_id, _ in counted)
         )
-        over = (None, SessionStatus.ENDED.encode())
-        return [one for one, status in zip(ids, statuses, strict=True) if status in over]
+        return [
+            session_id
+            for (session_id, is_young), status in zip(counted, statuses, strict=True)
+            if status == SessionStatus.ENDED.encode() or (status is None and not is_young)
+        ]
 
 
 __all__ = ["Quotas", "RedisQuotas"]

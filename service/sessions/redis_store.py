@@ -6,7 +6,6 @@ the server's clock; here is only the traffic. All methods may be called from man
 
 import asyncio
 import hashlib
-import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -36,7 +35,6 @@ from service.sessions.record import (
 from service.sessions.redis_client import RedisClient, RedisClientConfig
 from service.sessions.store import Lease, SessionStore
 
-CURSOR: Final = re.compile(r"\d{1,20}(-\d{1,20})?", re.ASCII)
 PAGE_CHUNKS: Final = 8  # log entries read in one reply: a long log holds nobody up
 
 
@@ -284,8 +282,7 @@ class RedisSessionStore(SessionStore):
         self, session_id: SessionId, *, after: str | None, block_s: float, limit: int = 100
     ) -> Sequence[tuple[str, Event]]:
         cursor = "0-0" if after is None else after
-        if not CURSOR.fullmatch(cursor):
-            raise BadRequest(f"{cursor!r} is not a cursor of this feed", field="after")
+        fields.check_cursor(cursor)
         meta, _, _, _, events, _ = scripts.keys(session_id)
         is_there, found = await self._client.pipeline(
             ("EXISTS", meta), ("XREAD", "COUNT", limit, "STREAMS", events, cursor)

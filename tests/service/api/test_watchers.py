@@ -47,6 +47,29 @@ async def test_chunk_event_names_the_kept_tokens(client: AsyncClient, streamer: 
         assert set(chunk.stages_s) == {"encode", "compress", "prefill"}
 
 
+async def test_feed_of_a_session_that_is_over_ends_at_once(
+    http: httpx.AsyncClient, client: AsyncClient
+) -> None:
+    session = await client.create_session()
+    await client.end_session(session.id)
+
+    answer = await http.get(f"/v1/sessions/{session.id}/events?replay=false")
+
+    assert parse(answer.text) == []
+
+
+async def test_wrong_cursor_is_told_before_the_stream_begins(
+    http: httpx.AsyncClient, client: AsyncClient
+) -> None:
+    session = await client.create_session()
+    path = f"/v1/sessions/{session.id}/events"
+
+    answer = await http.get(path, headers={"Last-Event-ID": "yesterday"})
+
+    assert answer.status_code == 400
+    assert "'yesterday' is not a cursor" in answer.json()["error"]["message"]
+
+
 async def test_reconnecting_client_resumes_after_its_cursor(
     http: httpx.AsyncClient, client: AsyncClient, streamer: Streamer
 ) -> None:

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.tokens import TokenCounts
-from service.errors import CorruptRecord
+from service.errors import BadRequest, CorruptRecord
 from service.events import Event
 from service.sessions.fields import (
+    check_cursor,
     decode_event,
     decode_rule,
     decode_session,
@@ -119,3 +120,14 @@ def test_wrong_event_is_noticed(data: bytes) -> None:
 def test_rule_that_is_no_json_is_corrupt() -> None:
     with pytest.raises(CorruptRecord, match="rule"):
         decode_rule(b"{}")
+
+
+@pytest.mark.parametrize("cursor", ["0", "17-3", f"{2**64 - 1}-0"])
+def test_cursor_is_accepted(cursor: str) -> None:
+    check_cursor(cursor)
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "1-", "-1", "1-2-3", f"{2**64}", "\u0661", "+1", " 1"])
+def test_what_is_no_cursor_is_refused(cursor: str) -> None:
+    with pytest.raises(BadRequest, match="is not a cursor of this feed"):
+        check_cursor(cursor)

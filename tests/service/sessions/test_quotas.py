@@ -77,6 +77,16 @@ async def test_session_that_has_ended_or_expired_makes_room(
     await quotas.open_session("alice", SessionId("s4"))
 
 
+async def test_session_that_ends_at_once_makes_room_at_once(
+    quotas: RedisQuotas, store: RedisSessionStore
+) -> None:
+    await opened(quotas, store, "s1")
+    await opened(quotas, store, "s2")
+    await store.end(SessionId("s1"), "deleted", 2.0)
+
+    await quotas.open_session("alice", SessionId("s3"))
+
+
 async def test_session_about_to_be_written_is_not_taken_for_ended(quotas: RedisQuotas) -> None:
     await quotas.open_session("alice", SessionId("s1"))
     await quotas.open_session("alice", SessionId("s2"))

@@ -17,6 +17,7 @@ export class Conversation {
   #isScene = false;
   #pending = new Set(); // questions under way
   #own = new Set(); // ids of answers shown already
+  #cut = new Set(); // questions of one's own that were cancelled or failed: told of later
   #suggested = new Set();
   onSpan = () => {};
 
@@ -39,6 +40,7 @@ export class Conversation {
     this.#live = live;
     this.#isScene = isScene;
     this.#own.clear();
+    this.#cut.clear();
     this.#suggested.clear();
     this.#page.ask.disabled = true;
     this.#page.suggestions.replaceChildren();
@@ -76,6 +78,7 @@ export class Conversation {
   addOther(turn) {
     if (this.#own.has(turn.id) || this.#pending.has(turn.question)) return;
     this.#own.add(turn.id);
+    if (this.#cut.delete(turn.question)) return;
     const shown = new Turn(this.#page["chat-log"], turn.question, { onSpan: this.onSpan });
     shown.finish(turn);
   }
@@ -96,6 +99,7 @@ export class Conversation {
         }
       }
     } catch (error) {
+      this.#cut.add(question);
       turn.fail(abort.signal.aborted ? "cancelled" : this.#explain(error));
     } finally {
       this.#pending.delete(question);

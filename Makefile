@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export RAY_USAGE_STATS_ENABLED = 0
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help demo serve test fuzz check screenshot format system clean
+.PHONY: help demo serve test fuzz chaos check screenshot format system clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -28,6 +28,9 @@ system:          ## what the tests need from the system: redis-server, Chromium,
 
 demo: .venv/ready    ## a live stream from camera to answer on this machine, then exit
 	$(PY) -m service demo
+
+chaos: .venv/ready   ## kill parts of the service under live streams; CHAOS="--kills 60" and the like
+	$(PY) -m chaos $(CHAOS)
 
 serve: .venv/ready   ## the service on http://127.0.0.1:8000
 	$(PY) -m service serve

@@ -7,8 +7,8 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from chaos.replicas import kill
 from tests.clients.web.conftest import chromium
-from tests.integration.replicas import kill
 
 pytestmark = [pytest.mark.ray, pytest.mark.redis, pytest.mark.webrtc, pytest.mark.browser]
 

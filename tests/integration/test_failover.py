@@ -6,13 +6,13 @@ from contextlib import aclosing
 
 import pytest
 
+from chaos.replicas import kill
 from clients.sdk import AsyncClient, errors
 from clients.sdk.events import DroppedEvent, Event
 from clients.sdk.models import TimelineChunk
 from service.sessions.record import SessionId, Stage
 from service.sessions.redis_store import RedisSessionStore
 from tests.eventually import eventually
-from tests.integration.replicas import kill
 from tests.integration.streams import events, has_chunks, indices, live
 
 pytestmark = [pytest.mark.ray, pytest.mark.redis, pytest.mark.webrtc]

@@ -50,8 +50,9 @@ def patient(config: IngestConfig) -> IngestConfig:
 async def store(redis_url: str) -> AsyncIterator[RedisSessionStore]:
     """A store with three open sessions."""
     store = RedisSessionStore.connect(redis_url)
+    now_s = steady_clock()()
     for session_id in (SESSION, OTHER, THIRD):
-        await store.create(session_id, SessionConfig("full"), 0.0)
+        await store.create(session_id, SessionConfig("full"), now_s)
     yield store
     await store.aclose()
 

@@ -11,8 +11,9 @@ from service.app import APP_NAME
 
 def pids(deployment: str) -> dict[str, int]:
     """Process ids of the replicas that run, by the replica's name in leases."""
-    controller = _get_global_client()._controller
-    details = ray.get(controller.get_serve_instance_details.remote())
+    client = _get_global_client()
+    assert client is not None, "the service runs in this process"
+    details = ray.get(client._controller.get_serve_instance_details.remote())
     replicas = details["applications"][APP_NAME]["deployments"][deployment]["replicas"]
     return {
         replica["replica_id"]: replica["pid"]

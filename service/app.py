@@ -24,7 +24,11 @@ from service.deployments.router import SessionRouter
 from service.sessions.redis_server import start_redis_server
 from service.settings import Replicas, Settings
 
+logger = logging.getLogger(__name__)
+
 APP_NAME = "omnisift"
+LET_GO_S = 10.0  # for an ingest replica's sessions to reach their logs
+STOP_POLL_S = 0.5
 OBJECT_STORE_BYTES = 200 << 20  # chunks travel by gRPC; the default would reserve 30 % of memory
 LOGGING = LoggingConfig(log_level="WARNING", enable_access_log=False)
 PLACE_RATIO = 0.001  # of a node group's resource: it says where, not how many
@@ -68,7 +72,8 @@ def build_app(settings: Settings) -> Application:
         settings,
         max_ongoing_requests=256,
         request_router_config=BY_SESSION,
-        graceful_shutdown_timeout_s=30.0,
+        # told to stop, it waits for another replica first, and lets go of its sessions then
+        graceful_shutdown_timeout_s=settings.ingest.drain_s + LET_GO_S,
     ).bind(settings, encoder, compressor, llm)
     api = serve.ingress()(ApiDeployment)
     app: Application = _deploy(api, settings.api, settings, max_ongoing_requests=1024).bind(
@@ -86,6 +91,7 @@ def _deploy(cls: type[Any], part: Replicas, settings: Settings, **options: Any) 
         name=name,
         **replicas,
         health_check_period_s=settings.health_check_s,
+        graceful_shutdown_wait_loop_s=STOP_POLL_S,
         ray_actor_options=_resources(part),
         logging_config=LOGGING,
         **options,
@@ -142,9 +148,21 @@ def running(settings: Settings, *, show_logs: bool = True) -> Iterator[str]:
             serve.run(build_app(complete), name=APP_NAME, route_prefix="/", logging_config=LOGGING)
             yield f"http://{settings.host}:{port}"
         finally:
+            _drain()
             # serve.shutdown() would kill its controller in mid-call, and Ray would complain
             serve.delete(APP_NAME)
             ray.shutdown()
+
+
+def _drain() -> None:
+    """Refuse what is new, and bring what has arrived into the logs while all stages still run."""
+    try:
+        for name in ("Api", "Ingest"):
+            handle = serve.get_deployment_handle(name, APP_NAME)
+            handle.broadcast("drain").results(timeout_s=LET_GO_S, return_exceptions=True)
+    except Exception as error:
+        # also where it never came to run; it stops either way
+        logger.warning("stopped without a drain: %s", error)
 
 
 @contextmanager

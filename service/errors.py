@@ -302,9 +302,9 @@ class AtCapacity(ServiceError):
     http_status = 503
     is_retryable = True
 
-    def __init__(self, *, stage: str, limit: int, retry_after_s: float = 5.0) -> None:
+    def __init__(self, *, stage: str, limit: float, retry_after_s: float = 5.0) -> None:
         super().__init__(
-            f"{stage} is at its limit of {limit}; try again in {retry_after_s:g} s",
+            f"{stage} is at its limit of {limit:g}; try again in {retry_after_s:g} s",
             stage=stage,
             limit=limit,
             retry_after_s=retry_after_s,

@@ -9,6 +9,7 @@ EventType = Literal[
     "session.connecting",
     "session.live",
     "session.idle",
+    "session.moving",
     "session.ended",
     "chunk",
     "dropped",

@@ -68,6 +68,12 @@ class Metrics:
         self.sessions_active = Gauge(
             "omnisift_sessions_active", "Sessions held by the stage.", ["stage"], registry=registry
         )
+        self.sessions_refused_total = Counter(
+            "omnisift_sessions_refused_total",
+            "New sessions refused, by the limit that was reached, or draining.",
+            ["reason"],
+            registry=registry,
+        )
         self.rebuilds_total = Counter(
             "omnisift_rebuilds_total",
             "Sessions rebuilt from the log by a replica that took them over.",

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from compressor.weights import EMBEDDED_MODEL
 from service.access.keyring import Keyring
+from service.admission.decision import AdmissionConfig
 from service.egress import AllowList
 from service.llm.policy import PolicyName, Progressive
 
@@ -84,7 +85,9 @@ class IngestSettings(Replicas):
     )
     max_pixels: int = Field(224 * 224, ge=28 * 28, description="pixel budget of a video frame")
     ice_servers: list[str] = Field([], description="STUN and TURN URLs the server itself uses")
-    drain_s: float = Field(20.0, ge=0, description="how long a stopping replica serves its peers")
+    drain_s: float = Field(
+        20.0, ge=0, description="how long a stopping replica waits for another to take its peers"
+    )
     udp_ports: tuple[int, int] | None = Field(
         None, description="media port range, e.g. [40000,40199]"
     )
@@ -182,6 +185,18 @@ class TracingSettings(Part):
     sample_ratio: float = Field(1.0, ge=0, le=1, description="share of traces kept")
     captures_content: bool = Field(
         False, description="put questions and answers into traces; media never is"
+    )
+
+
+class AdmissionSettings(Part):
+    """When new sessions are refused: all replicas of a kind are at a limit."""
+
+    ingest_busy: float = Field(0.9, gt=0, description="CPU cores that an ingest replica uses")
+    encoder_busy: float = Field(0.9, gt=0, description="share of its time that an encoder works")
+    waiting_chunks: int = Field(16, ge=1, description="chunks that wait at an encoder")
+    llm_busy: float = Field(0.9, gt=0, description="share of its time that an LLM replica works")
+    room_ratio: float = Field(
+        0.125, ge=0, le=1, description="share of a session's context that must be free on an LLM"
     )
 
 
@@ -292,10 +307,23 @@ class Settings(BaseSettings):
     compressor: CompressorSettings = CompressorSettings()
     llm: LLMSettings = LLMSettings()
     scaling: ScalingSettings = ScalingSettings()
+    admission: AdmissionSettings = AdmissionSettings()
     store: StoreSettings = StoreSettings()
     tracing: TracingSettings = TracingSettings()
     rules: RulesSettings = RulesSettings()
     auth: AuthSettings = AuthSettings()
+
+    @property
+    def admission_config(self) -> AdmissionConfig:
+        limits = self.admission
+        return AdmissionConfig(
+            ingest_sessions=self.ingest.max_sessions,
+            ingest_busy=limits.ingest_busy,
+            encoder_busy=limits.encoder_busy,
+            waiting_chunks=limits.waiting_chunks,
+            llm_busy=limits.llm_busy,
+            room_tokens=int(limits.room_ratio * self.llm.context_tokens),
+        )
 
     @property
     def model_name(self) -> str:

@@ -43,6 +43,9 @@ class LocalBackend:
     metrics: Metrics
     model: ModelInfo = MODEL
 
+    async def admit(self) -> None:
+        """It takes any number of sessions."""
+
     async def checks(self) -> Mapping[str, str]:
         await self.store.ping()
         return {"Redis": "ok"}

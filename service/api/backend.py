@@ -73,6 +73,15 @@ class Backend(Protocol):
     @property
     def model(self) -> ModelInfo: ...
 
+    async def admit(self) -> None:
+        """Return where another session is taken.
+
+        Raises:
+            AtCapacity: The service is full; the sessions that there are keep their pace.
+            Unavailable: It is shutting down.
+        """
+        ...
+
     async def checks(self) -> Mapping[str, str]:
         """State of each part: "ok", or what is wrong with it."""
         ...

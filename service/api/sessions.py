@@ -44,6 +44,7 @@ async def create_session(
     Raises:
         Forbidden: The caller holds a token, which is for one session that exists.
         RateLimited: The key has as many open sessions as it may.
+        AtCapacity: The service has as many as it can serve.
     """
     if caller.session_id is not None:
         raise Forbidden("a session's token cannot create sessions; use the API key")
@@ -54,6 +55,7 @@ async def create_session(
         instructions=request.instructions,
         metadata=request.metadata,
     )
+    await backend.admit()
     session_id = new_session_id()
     await backend.quotas.open_session(caller.key_id, session_id)
     record = await backend.store.create(session_id, config, now_s, key_id=caller.key_id)

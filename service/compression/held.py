@@ -47,6 +47,11 @@ class HeldSessions:
         self._idle_s = idle_s
         self._sessions: OrderedDict[SessionId, HeldSession] = OrderedDict()
 
+    @property
+    def ids(self) -> tuple[SessionId, ...]:
+        """Sessions held."""
+        return tuple(self._sessions)
+
     def __len__(self) -> int:
         return len(self._sessions)
 

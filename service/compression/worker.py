@@ -3,6 +3,7 @@
 The order is always: acquire the lease, load, compute, commit, answer. Knows nothing about Ray.
 """
 
+import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, replace
@@ -133,6 +134,10 @@ class CompressorWorker:
                     await self._store.release(lease)
             held.forget()
         self._count_sessions()
+
+    async def drain(self) -> None:
+        """Give back all leases, so that the next call for a session moves it at once."""
+        await asyncio.gather(*(self.close(session_id) for session_id in self._held.ids))
 
     async def aclose(self) -> None:
         """Stop computing; leases end by themselves."""

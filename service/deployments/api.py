@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from service.api.app import ApiConfig, create_app
 from service.api.backend import ModelInfo
 from service.api.watchers import WatchersConfig
+from service.deployments.admission import RemoteAdmission
 from service.deployments.hangup import DisconnectOnCancel
 from service.deployments.remote import RemoteIngest, RemoteLLM, expositions
 from service.deployments.replica import Replica
@@ -34,12 +35,18 @@ class RemoteBackend:
         llm = RemoteLLM(handles["LLM"], self.store)
         self.llm = TracedLLM(llm, replica.tracing, self.model.name)
         self.ingest = RemoteIngest(handles["Ingest"], self.store)
+        self.admission = RemoteAdmission(handles, replica.metrics, settings.admission_config)
+
+    async def admit(self) -> None:
+        await self.admission.admit()
 
     async def checks(self) -> Mapping[str, str]:
         """Redis answers, and every deployment has a replica that does."""
         parts = await expositions(self._handles)
         answering = {deployment for deployment, _, _ in parts}
         states = {name: "ok" if name in answering else "no replica" for name in self._handles}
+        if self.admission.is_draining:
+            states["Api"] = "draining"
         try:
             await self.store.ping()
         except ServiceError as error:
@@ -56,6 +63,10 @@ class ApiDeployment:
     def __init__(self, settings: Settings, **handles: DeploymentHandle[Any]) -> None:
         self._settings = settings
         self._backend = RemoteBackend(settings, Replica(settings), handles)
+
+    async def drain(self) -> None:
+        """Take no more sessions: the whole service stops."""
+        self._backend.admission.is_draining = True
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
         limits, auth = self._settings.api, self._settings.auth

@@ -47,3 +47,7 @@ class CompressorDeployment:
 
     def record_routing_stats(self) -> dict[str, float]:
         return {"sessions": self._worker.num_sessions}
+
+    async def __del__(self) -> None:
+        """Ray calls this before it stops the replica, when the last call is done."""
+        await self._worker.drain()

@@ -5,6 +5,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from service.clock import steady_clock
@@ -21,6 +22,8 @@ from service.media.chunker import ChunkerConfig
 from service.pipeline import PipelineConfig, Stages
 from service.sessions.record import SessionId
 from service.settings import IngestSettings, Settings
+
+POLL_S = 0.25
 
 
 class IngestDeployment:
@@ -93,14 +96,38 @@ class IngestDeployment:
         return {"sessions": self._worker.num_sessions, "busy": busy}
 
     def record_routing_stats(self) -> dict[str, float]:
-        return {"sessions": self._worker.num_sessions}
+        return {
+            "sessions": self._worker.num_sessions,
+            "draining": float(self._worker.is_draining),
+        }
+
+    async def drain(self) -> None:
+        """Let go of all sessions: the whole service stops."""
+        await self._worker.drain("shutdown")
 
     async def __del__(self) -> None:
         """Ray calls this before it stops the replica: peers are invisible to its own drain."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._drain_s):
-                await self._worker.drain()
+                await self._wait_for_another()
+        await self._worker.drain("replica_stops")
         await self._worker.aclose()
+
+    async def _wait_for_another(self) -> None:
+        """Publishers that are told to go need a replica to go to: in an update it may be late."""
+        while True:
+            if not self._worker.num_sessions or await asyncio.to_thread(_is_one_running):
+                return
+            await asyncio.sleep(POLL_S)
+
+
+def _is_one_running() -> bool:
+    """Whether some ingest replica takes sessions; this one has left their number."""
+    context = serve.get_replica_context()
+    application = serve.status().applications.get(context.app_name)
+    deployment = application and application.deployments.get(context.deployment)
+    states = deployment.replica_states.items() if deployment else ()
+    return any(state == "RUNNING" and number > 0 for state, number in states)
 
 
 def _config(settings: IngestSettings, *, has_thumbnails: bool) -> IngestConfig:

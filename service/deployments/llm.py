@@ -113,7 +113,12 @@ class LLMDeployment:
             "sessions": self._worker.num_sessions,
             "pages": self._worker.pages_ratio,
             "busy": self._replica.busy_ratio(),
+            "room_tokens": self._worker.room_tokens,  # for the admission of new sessions
         }
 
     def record_routing_stats(self) -> dict[str, float]:
         return {"sessions": self._worker.num_sessions}
+
+    async def __del__(self) -> None:
+        """Ray calls this before it stops the replica, when the last call is done."""
+        await self._worker.drain()

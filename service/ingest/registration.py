@@ -61,6 +61,10 @@ class Registration:
         if self._around.clock() - self._renewed_s >= self._lease_s / 3:
             await self._claim(None)
 
+    async def confirm(self) -> None:
+        """Make sure that the session is still this replica's; raises as `renew` does."""
+        await self._claim(None)
+
     async def tell(self, status: SessionStatus, data: Mapping[str, Any]) -> None:
         """Write a status that is new and tell the session's watchers, with the event's `data`."""
         async with self._telling:

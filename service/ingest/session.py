@@ -190,9 +190,10 @@ class IngestSession:
     async def park(self, *, drain_s: float) -> None:
         """Close, and leave the session idle for whichever replica its publisher comes back to."""
         await self.close(drain_s=drain_s)
-        if self.has_begun:
-            await self._try_tell()
         with suppress(ServiceError):
+            await self._registration.confirm()  # the publisher may be back elsewhere already
+            if self.has_begun:
+                await self._try_tell()
             await self._registration.release()
 
     @asynccontextmanager

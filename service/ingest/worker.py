@@ -50,6 +50,11 @@ class IngestWorker:
         return len(self._sessions)
 
     @property
+    def is_draining(self) -> bool:
+        """It takes no more sessions."""
+        return self._is_draining
+
+    @property
     def num_pending(self) -> int:
         """Chunks of all sessions that wait for the stages."""
         return sum(session.num_pending for session in self._sessions.values())
@@ -147,13 +152,14 @@ class IngestWorker:
             self._free(session_id, self._around.stages.llm),
         )
 
-    async def drain(self) -> None:
-        """Take no more sessions and return when the last publisher is gone."""
+    async def drain(self, reason: str) -> None:
+        """Take no more sessions, and let go of those held once what has arrived is in their logs.
+
+        Their publishers are told to come back, which finds another replica.
+        """
         self._is_draining = True
-        while self._sessions:
-            unused = [held for held in self._sessions.values() if not held.has_publisher]
-            await asyncio.gather(*(self._park(session) for session in unused))
-            await asyncio.sleep(self._config.care_s)
+        sessions = [*self._sessions.values()]
+        await asyncio.gather(*(self._hand_over(session, reason) for session in sessions))
 
     async def aclose(self) -> None:
         """Stop; sessions stay open in the store, for the replica that their publishers find."""
@@ -191,6 +197,18 @@ class IngestWorker:
     async def _forget_unused(self, session: IngestSession) -> None:
         if not session.has_begun and not session.has_publisher:
             await self._park(session)
+
+    async def _hand_over(self, session: IngestSession, reason: str) -> None:
+        has_publisher = session.has_publisher
+        await self._park(session)
+        if has_publisher:
+            data = {"stage": STAGE, "reason": reason}
+            event = Event("session.moving", session.id, self._around.clock(), data)
+            try:
+                await self._around.store.publish(event)
+            except ServiceError as error:
+                # its connection is closed, which tells the publisher too
+                logger.warning("move not told: %s", error, extra={"session_id": session.id})
 
     async def _park(self, session: IngestSession) -> None:
         if self._sessions.get(session.id) is session:

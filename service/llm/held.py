@@ -47,6 +47,11 @@ class HeldSessions:
         """Sessions that the engine holds."""
         return sum(session.is_open for session in self._sessions.values())
 
+    @property
+    def ids(self) -> tuple[SessionId, ...]:
+        """Sessions that the replica holds or is asked for."""
+        return tuple(self._sessions)
+
     @contextmanager
     def use(self, session_id: SessionId, now_s: float) -> Iterator[HeldSession]:
         """Count a use from now on; a session that is not open at the end of it is forgotten."""

@@ -99,6 +99,13 @@ class LLMWorker:
         stats = self._engine.stats()
         return 1.0 - stats.pages_free / stats.pages_total
 
+    @property
+    def room_tokens(self) -> int:
+        """Tokens by which contexts can grow; idle sessions, which give way, count as room."""
+        stats = self._engine.stats()
+        idle = sum(stats.context_tokens.get(session_id, 0) for session_id in self._idle_sessions())
+        return stats.room_tokens + idle
+
     def check_health(self) -> None:
         """Raise `EngineUnavailable` if the engine can serve no more."""
         self._engine.check_health()
@@ -162,6 +169,10 @@ class LLMWorker:
     async def close(self, session_id: SessionId) -> None:
         """Free what the session holds and give its lease back; unknown sessions are ignored."""
         await self._finish(self._close(session_id))
+
+    async def drain(self) -> None:
+        """Give back all leases, so that the next call for a session moves it at once."""
+        await self._finish(self._close_all())
 
     async def aclose(self) -> None:
         """Wait for what is still under way."""
@@ -333,6 +344,9 @@ class LLMWorker:
                     # it ends by itself where the store cannot be told
                     with contextlib.suppress(ServiceError):
                         await self._store.release(lease)
+
+    async def _close_all(self) -> None:
+        await asyncio.gather(*(self._close(session_id) for session_id in self._held.ids))
 
     async def _let_go(self, session_id: SessionId, held: HeldSession) -> None:
         if held.is_open:

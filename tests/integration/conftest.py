@@ -43,12 +43,9 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.fixture(scope="session")
-def service_url(redis_of_service: str, collector: Collector) -> Iterator[str]:
-    """Base URL of the service: two replicas of compressor and LLM, one of everything else."""
-    export_ray_environment()
-    from service.app import running
-
-    settings = Settings(
+def settings(redis_of_service: str, collector: Collector) -> Settings:
+    """Two replicas of compressor and LLM, one of everything else."""
+    return Settings(
         port=0,
         redis_url=redis_of_service,
         log_level="WARNING",
@@ -57,6 +54,14 @@ def service_url(redis_of_service: str, collector: Collector) -> Iterator[str]:
         llm=LLMSettings(replicas=2, num_pages=512),
         tracing=TracingSettings(endpoint=collector.url),
     )
+
+
+@pytest.fixture(scope="session")
+def service_url(settings: Settings) -> Iterator[str]:
+    """Base URL of the service."""
+    export_ray_environment()
+    from service.app import running
+
     with running(settings, show_logs=False) as url:
         yield url
 

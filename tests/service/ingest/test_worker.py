@@ -410,23 +410,41 @@ async def test_a_session_taken_by_another_replica_is_let_go_silently(
     assert (await store.get(SESSION)).owners == {Stage.INGEST: "replica-2"}
 
 
-async def test_draining_waits_for_publishers_and_takes_no_more(
+async def test_draining_logs_what_has_arrived_tells_the_publisher_and_takes_no_more(
     worker: IngestWorker, replica: Replica
 ) -> None:
     feed = await worker.feed(SESSION, ("audio",))
-    draining = asyncio.create_task(worker.drain())
-    await asyncio.sleep(0.2)
+    for frame in make_audio(0, 1.0):
+        feed.push(frame)
+    await eventually(lambda: replica.frames("audio", "used") > 0)
+
+    await worker.drain("replica_stops")
 
     with pytest.raises(Unavailable):
         await worker.feed(OTHER)
-    assert not draining.done()
-
-    feed.push(make_audio(0, 0.1)[0])
-    await feed.aclose()
-    await asyncio.wait_for(draining, timeout=20)
-    assert worker.num_sessions == 0
+    assert (worker.num_sessions, worker.is_draining) == (0, True)
+    assert replica.llm.indices == {SESSION: [0]}
     assert await is_at(replica, SessionStatus.IDLE)
     assert (await replica.around.store.get(SESSION)).owners == {}
+    moving = (await replica.events())[-1]
+    assert (moving.type, moving.data) == (
+        "session.moving",
+        {"stage": "ingest", "reason": "replica_stops"},
+    )
+
+
+async def test_session_that_has_moved_on_is_left_alone_by_its_old_replica(
+    worker: IngestWorker, replica: Replica
+) -> None:
+    feed = await worker.feed(SESSION, ("audio",))
+    feed.push(make_audio(0, 0.1)[0])
+    store = replica.around.store
+    await store.claim(SESSION, Stage.INGEST, "replica-2", ttl_s=60, steal_from="replica-1")
+
+    await worker.drain("replica_stops")
+
+    assert not await is_at(replica, SessionStatus.IDLE)
+    assert (await store.get(SESSION)).owners == {Stage.INGEST: "replica-2"}
 
 
 async def test_a_stopped_replica_leaves_its_sessions_open_and_complete(

@@ -29,6 +29,7 @@ MESSAGES: Any = node_manager_pb2
 SERVICES: Any = node_manager_pb2_grpc
 
 CALM_S = 5.0  # after the start of a replica: others are starting too
+YIELD_S = 8.0  # a spare has just been taken: first those recover who wait for it
 PERIOD_S = 1.0
 START_S = 30.0  # a process that is not there after this long is asked for again
 KEEP_S = 7 * 86_400  # Ray ends idle processes above the number of CPUs; not these
@@ -61,10 +62,10 @@ def _keep(number: int) -> None:
 
 
 def _refill(number: int) -> None:
-    missing = number - _num_idle()
-    if missing <= 0:
+    if _num_idle() >= number:
         return
-    _prestart(missing)
+    time.sleep(YIELD_S)
+    _prestart(number - _num_idle())
     end_s = time.monotonic() + START_S
     while _num_idle() < number and time.monotonic() < end_s:
         time.sleep(PERIOD_S)

@@ -180,7 +180,8 @@ def _probes(component: str) -> dict[str, Any]:
     """Startup leaves ten minutes: weights load in replicas, but a fresh node pulls the image's."""
     health = RAYLET_HEALTH if component != "head" else f"{RAYLET_HEALTH} && {GCS_HEALTH}"
     alive = {"exec": {"command": ["bash", "-c", health]}, "timeoutSeconds": 5}
-    # what takes requests is ready when every part is: not while it drains, and not when it is full
+    # what takes requests is ready when every part is, and not while it drains; a full service stays
+    # ready for the sessions that it has (docs/adr/0016)
     ready = (
         {"httpGet": {"path": "/readyz", "port": PORT}, "timeoutSeconds": 5}
         if component == "media"

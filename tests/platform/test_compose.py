@@ -71,7 +71,7 @@ def test_the_service_has_longer_than_its_publishers_drain() -> None:
 def test_redis_is_on_disk_behind_a_password_and_on_no_port() -> None:
     redis = SERVICES["redis"]
     command = redis["command"][-1]
-    assert "--appendonly yes" in command
+    assert "--appendonly yes --appendfsync always" in command
     assert "--requirepass" in command
     assert "ports" not in redis
     assert redis["networks"] == ["inside"]

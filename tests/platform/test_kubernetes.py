@@ -204,7 +204,7 @@ def test_redis_is_reached_by_the_service_only(overlay: str) -> None:
 def test_redis_keeps_what_it_acknowledged(overlay: str) -> None:
     redis = named(overlay, "StatefulSet", "redis")
     (command,) = redis["spec"]["template"]["spec"]["containers"][0]["args"]
-    assert "--appendonly yes" in command
+    assert "--appendonly yes --appendfsync always" in command
     assert "noeviction" in command
     assert redis["spec"]["volumeClaimTemplates"]
 

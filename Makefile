@@ -43,7 +43,7 @@ check: .venv/ready   ## format, lint, types, import contracts
 	@.ci/audit $(PY)
 
 test: check system   ## everything: unit, real Redis, real Ray cluster, WebRTC peers, Chromium
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadgroup
 
 screenshot: .venv/ready system   ## take the README's picture of the page again
 	$(PY) -m pytest -q tests/integration/test_browser.py -k pictures

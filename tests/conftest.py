@@ -21,3 +21,11 @@ def redis_url(redis_server: str) -> str:
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()
     return redis_server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers (`-n`), keep a file together, and all that start a cluster."""
+    for item in items:
+        is_cluster = item.get_closest_marker("ray") is not None
+        group = "cluster" if is_cluster else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.llm.engine import Finished, Question, TokenDelta
+from service.tracing import Carrier
 
 DELTA = TokenDelta("so far", 1)
 END = Finished("whole", "stop", 1, 1, 0.0, 2.0, 0.1, 0.1)
@@ -38,7 +39,12 @@ class Fragile:
         self._deaths = deaths
 
     async def ask(
-        self, session_id: str, question: Question, *, steal_from: str | None = None
+        self,
+        session_id: str,
+        question: Question,
+        *,
+        steal_from: str | None = None,
+        parent: Carrier | None = None,
     ) -> AsyncIterator[TokenDelta | Finished]:
         if question.id == "dies midway":
             yield DELTA

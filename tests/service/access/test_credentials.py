@@ -18,7 +18,11 @@ def test_key_makes_its_holder_known() -> None:
     assert CLOSED.caller(VIEWER, now_s=0).key_id == "viewer"
 
 
-@pytest.mark.parametrize("shown", [None, "", "osk_wrong", ALICE[:-1], f" {ALICE}"])
+@pytest.mark.parametrize(
+    "shown",
+    [None, "", "osk_wrong", ALICE[:-1], f" {ALICE}"],
+    ids=["none", "empty", "wrong", "cut", "padded"],  # keys are made anew in every process
+)
 def test_nothing_or_a_wrong_key_is_refused_without_being_repeated(shown: str | None) -> None:
     with pytest.raises(Unauthorized) as caught:
         CLOSED.caller(shown, now_s=0)

@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export RAY_USAGE_STATS_ENABLED = 0
 export TOKENIZERS_PARALLELISM = false
 
-.PHONY: help demo serve test fuzz chaos check screenshot format system clean
+.PHONY: help demo serve test long fuzz chaos check screenshot format system clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -44,6 +44,9 @@ check: .venv/ready   ## format, lint, types, import contracts
 
 test: check system   ## everything: unit, real Redis, real Ray cluster, WebRTC peers, Chromium
 	$(PY) -m pytest -n 2 --dist loadgroup
+
+long: .venv/ready system ## the tests that `test` leaves out for their length: faults, updates, scaling
+	$(PY) -m pytest -m long
 
 screenshot: .venv/ready system   ## take the README's picture of the page again
 	$(PY) -m pytest -q tests/integration/test_browser.py -k pictures

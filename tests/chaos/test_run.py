@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [pytest.mark.ray, pytest.mark.redis, pytest.mark.webrtc]
+pytestmark = [pytest.mark.long, pytest.mark.ray, pytest.mark.redis, pytest.mark.webrtc]
 
 
 def test_nothing_is_lost_when_each_part_is_killed_once() -> None:

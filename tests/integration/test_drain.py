@@ -17,7 +17,7 @@ from service.settings import Settings
 from tests.eventually import eventually
 from tests.integration.streams import has_chunks, indices, live
 
-pytestmark = [pytest.mark.ray, pytest.mark.redis, pytest.mark.webrtc]
+pytestmark = [pytest.mark.long, pytest.mark.ray, pytest.mark.redis, pytest.mark.webrtc]
 DEPLOYMENTS = ("Api", "Compressor", "Encoder", "Ingest", "LLM")
 
 

@@ -18,7 +18,7 @@ from tests.eventually import eventually
 from tests.platform.kustomize import ROOT
 from tests.platform.promtool import promtool
 
-pytestmark = [pytest.mark.ray, pytest.mark.redis, pytest.mark.webrtc]
+pytestmark = [pytest.mark.long, pytest.mark.ray, pytest.mark.redis, pytest.mark.webrtc]
 
 WITHIN_S = 120.0  # a replica starts in seconds, on a busy machine in a minute
 

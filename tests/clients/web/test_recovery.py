@@ -6,7 +6,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from tests.clients.fake_service import RunningService
 from tests.clients.web.test_page import expect_state, paths, start, start_and_wait, wait_for
 
-pytestmark = [pytest.mark.browser, pytest.mark.webrtc]
+pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.webrtc]
 
 
 def test_full_service_is_waited_for(service: RunningService, page: Page) -> None:

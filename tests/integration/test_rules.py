@@ -9,7 +9,7 @@ from clients.sdk import AsyncClient, RuleEvent
 from clients.sdk.media.synthetic import open_synthetic
 from clients.sdk.publish import publish
 
-pytestmark = [pytest.mark.ray, pytest.mark.redis, pytest.mark.webrtc]
+pytestmark = [pytest.mark.long, pytest.mark.ray, pytest.mark.redis, pytest.mark.webrtc]
 
 
 async def test_rule_fires_on_a_live_stream_with_evidence(client: AsyncClient) -> None:

@@ -27,6 +27,7 @@ export const page = Object.fromEntries(
 export class Screen {
   #countdown = new AbortController();
   #hasRules = false;
+  #live = null;
   #picture = null; // newest picture from the service, for viewers
   #conversation;
   #onError;
@@ -75,6 +76,7 @@ export class Screen {
 
   /** Show a session from its beginning. */
   open(live) {
+    this.#live = live;
     page["session-id"].textContent = live.id;
     page.share.disabled = false;
     const { history, timeline, strip, overlay, gauges, texts } = this.views;
@@ -85,7 +87,7 @@ export class Screen {
     overlay.clear();
     for (const gauge of Object.values(gauges)) gauge.clear();
     for (const text of Object.values(texts)) text.textContent = "-";
-    if (this.#hasRules) this.views.rules.open(live).catch(this.#onError);
+    if (this.#hasRules) this.#openRules();
   }
 
   /** Show the watch rules where the service has them. */
@@ -93,6 +95,12 @@ export class Screen {
     const routes = await api.routes();
     this.#hasRules = routes.includes("/v1/sessions/{}/rules");
     page.rules.hidden = !this.#hasRules;
+    // a session that is joined by a link may be open before the routes are known
+    if (this.#hasRules && this.#live) this.#openRules();
+  }
+
+  #openRules() {
+    this.views.rules.open(this.#live).catch(this.#onError);
   }
 
   setState(state) {

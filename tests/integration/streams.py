@@ -10,6 +10,9 @@ from clients.sdk.media.synthetic import open_synthetic
 from clients.sdk.publish import publish
 from tests.eventually import eventually
 
+# on a busy machine a killed replica takes long to start again
+RECOVERED_S = 60.0
+
 
 @asynccontextmanager
 async def live(client: AsyncClient, session_id: str, *, num_chunks: int = 2) -> AsyncIterator[None]:
@@ -33,7 +36,7 @@ async def has_chunks(client: AsyncClient, session_id: str, number: int) -> None:
         except errors.OmniSiftError:
             return False
 
-    await eventually(has)
+    await eventually(has, within_s=RECOVERED_S)
 
 
 async def events(client: AsyncClient, session_id: str) -> list[Event]:

@@ -1,6 +1,7 @@
 """Who watches: the share link, the timeline, watch rules, and the right answers of the scene."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -119,6 +120,7 @@ def test_span_of_an_answer_is_found_on_the_timeline(service: RunningService, pag
 
 def test_rules_are_added_and_their_matches_shown(service: RunningService, page: Page) -> None:
     feed = stream(service)
+    page.route("**/openapi.json", after_the_units(page))
     watch(page, service, feed)
 
     page.click("#rules summary")
@@ -134,6 +136,16 @@ def test_rules_are_added_and_their_matches_shown(service: RunningService, page: 
     assert (rule.condition, rule.cooldown_s) == ("Did you hear a bell?", 10)
     page.click("#rule-list button")
     expect(page.locator("#rule-list li")).to_have_count(0)
+
+
+def after_the_units(page: Page) -> Callable[[Route], None]:
+    """Tell which routes there are when the session is shown already."""
+
+    def answer(route: Route) -> None:
+        page.locator("button.unit").nth(2).wait_for()
+        route.continue_()
+
+    return answer
 
 
 def test_rules_are_hidden_where_the_service_has_none(service: RunningService, page: Page) -> None:

@@ -72,6 +72,7 @@ def test_answer_ends_with_what_was_seen_and_how_long_it_took() -> None:
         ttft_s=0.5,
         duration_s=2.0,
         spans=((8.0, 10.0),),
+        tail_tokens=len(TAIL),
     )
 
 

@@ -34,8 +34,8 @@ from service.llm.config import EngineConfig
 from service.llm.engine import Finished
 from service.llm.paged_engine import PagedEngine
 from service.llm.watch import yes_no_question
-from service.rules.judge import RuleState, judge
-from service.sessions.record import Rule, SessionId
+from service.rules.judge import judge
+from service.sessions.record import Rule, RuleState, SessionId
 
 LENGTH_S = 32
 WINDOW_S = 4.0

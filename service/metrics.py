@@ -175,7 +175,8 @@ class Metrics:
     def _add_rules(self, registry: CollectorRegistry) -> None:
         self.rule_evaluations_total = Counter(
             "omnisift_rule_evaluations_total",
-            "Times that a watch rule was asked about: matched (it fired), silent or error.",
+            "Times that a watch rule was asked about: matched (it fired), silent, error or late (it"
+            " was removed, or judged elsewhere, meanwhile).",
             ["outcome"],
             registry=registry,
         )

@@ -9,7 +9,7 @@ import logging
 import secrets
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from service.clock import Clock
@@ -17,10 +17,10 @@ from service.errors import ServiceError
 from service.events import Event
 from service.llm.engine import Finished, LLMEngine, Message, Question, Sampling
 from service.metrics import Metrics
-from service.rules.judge import RuleState, is_due, judge
+from service.rules.judge import is_due, judge
 from service.rules.outbox import Outbox
-from service.sessions.record import ChunkRecord, Rule, SessionId
-from service.sessions.store import SessionStore
+from service.sessions.record import ChunkRecord, Rule, RuleState, SessionId
+from service.sessions.store import SessionStore, Verdict
 from service.tasks import TaskSet
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,12 @@ class WatchConfig:
 
 
 class RuleWatch:
-    """The rules of all sessions that a replica owns; what it remembers of them is a cache."""
+    """The rules of all sessions that a replica owns.
+
+    It remembers nothing of them: where a rule stands is kept with its session, so that it neither
+    fires twice nor forgets its cooldown when the session moves, and of two replicas that take a
+    session for their own one is heard.
+    """
 
     def __init__(
         self,
@@ -61,19 +66,19 @@ class RuleWatch:
         self._clock = clock
         self._outbox = outbox
         self._config = config or WatchConfig()
-        self._states: dict[SessionId, dict[str, RuleState]] = {}
         self._visited: set[SessionId] = set()
         self._tasks = TaskSet()
+
+    @property
+    def num_visits(self) -> int:
+        """Sessions whose rules are being asked about."""
+        return len(self._visited)
 
     def see(self, session_id: SessionId, record: ChunkRecord) -> None:
         """A chunk is in context; never waits."""
         if session_id not in self._visited:
             self._visited.add(session_id)
             self._tasks.spawn(self._visit(session_id, record), name=f"rules {session_id}")
-
-    def forget(self, session_id: SessionId) -> None:
-        """The session is another replica's now, or over."""
-        self._states.pop(session_id, None)
 
     async def aclose(self) -> None:
         """Stop asking and telling."""
@@ -91,26 +96,48 @@ class RuleWatch:
             self._visited.discard(session_id)
 
     async def _ask_due(self, session_id: SessionId, record: ChunkRecord) -> None:
-        rules = await self._store.rules(session_id)
-        before = self._states.get(session_id, {})
-        if not rules:
-            self.forget(session_id)
-            return
-        states = {rule.id: before.get(rule.id, RuleState()) for rule in rules}
-        self._states[session_id] = states
         now_s = self._clock()
-        due = [rule for rule in rules if is_due(rule, states[rule.id], now_s)]
-        ends = await asyncio.gather(*(self._ask(session_id, rule) for rule in due))
-        for rule, end in zip(due, ends, strict=True):
+        due = [
+            (rule, state)
+            for rule, state in await self._store.watched(session_id)
+            if state.index < record.index and is_due(rule, state, now_s)
+        ]
+        ends = await asyncio.gather(*(self._ask(session_id, rule) for rule, _ in due))
+        verdicts = []
+        for (rule, state), end in zip(due, ends, strict=True):
             if end is None:
-                self._metrics.rule_evaluations_total.labels(outcome="error").inc()
-                continue
-            (probability, _) = end.choices
-            states[rule.id], fires = judge(rule, states[rule.id], probability, self._clock())
-            outcome = "matched" if fires else "silent"
-            self._metrics.rule_evaluations_total.labels(outcome=outcome).inc()
-            if fires:
-                await self._tell(session_id, rule, record, end)
+                self._count("error")
+            else:
+                verdicts.append((rule, self._judge(session_id, rule, state, record, end)))
+        if verdicts:
+            await self._settle(session_id, record.index, verdicts)
+
+    def _judge(
+        self,
+        session_id: SessionId,
+        rule: Rule,
+        state: RuleState,
+        record: ChunkRecord,
+        end: Finished,
+    ) -> Verdict:
+        now_s = self._clock()
+        state, fires = judge(rule, state, end.choices[0], now_s)
+        data = match_data(session_id, rule, record, end)
+        event = Event("rule.matched", session_id, now_s, data) if fires else None
+        return Verdict(rule.id, replace(state, index=record.index), event)
+
+    async def _settle(
+        self, session_id: SessionId, index: int, verdicts: Sequence[tuple[Rule, Verdict]]
+    ) -> None:
+        are_kept = await self._store.settle_rules(session_id, index, [v for _, v in verdicts])
+        for (rule, verdict), is_kept in zip(verdicts, are_kept, strict=True):
+            if not is_kept:
+                self._count("late")
+            elif verdict.event is None:
+                self._count("silent")
+            else:
+                self._count("matched")
+                self._post(rule, verdict.event)
 
     async def _ask(self, session_id: SessionId, rule: Rule) -> Finished | None:
         question = yes_no_question(rule, window_s=self._config.window_s)
@@ -125,15 +152,13 @@ class RuleWatch:
             logger.info("rule not asked: %s", error, extra={"session_id": session_id})
         return None
 
-    async def _tell(
-        self, session_id: SessionId, rule: Rule, record: ChunkRecord, end: Finished
-    ) -> None:
-        now_s = self._clock()
-        data = match_data(session_id, rule, record, end)
-        await self._store.publish(Event("rule.matched", session_id, now_s, data))
+    def _post(self, rule: Rule, event: Event) -> None:
         if rule.webhook_url is not None and self._outbox is not None:
-            fields = {"type": "rule.matched", "session_id": session_id, "at_s": now_s, **data}
-            self._outbox.post(rule.webhook_url, rule.webhook_secret, fields)
+            head = {"type": event.type, "session_id": event.session_id, "at_s": event.at_s}
+            self._outbox.post(rule.webhook_url, rule.webhook_secret, {**head, **event.data})
+
+    def _count(self, outcome: str) -> None:
+        self._metrics.rule_evaluations_total.labels(outcome=outcome).inc()
 
 
 def yes_no_question(rule: Rule, *, window_s: float) -> Question:

@@ -190,8 +190,9 @@ class LLMWorker:
                     await self._catch_up(held, await self._store.get(session_id))
                 if record.index > held.last_index:
                     await self._apply(session_id, held, record)
-                    if self._watch is not None:
-                        self._watch.see(session_id, record)
+                # also one that was read from the log: it may be the first since the session moved
+                if self._watch is not None and record.index == held.last_index:
+                    self._watch.see(session_id, record)
 
     async def _prepare(self, session_id: SessionId, steal_from: str | None) -> None:
         with self._held.use(session_id, self._clock()) as held:
@@ -353,8 +354,6 @@ class LLMWorker:
             with contextlib.suppress(EngineUnavailable):
                 await self._engine.close(session_id)
         held.forget()
-        if self._watch is not None:
-            self._watch.forget(session_id)
         self._count_sessions()
 
     async def _remember(self, dictation: Dictation, turn: Turn) -> None:

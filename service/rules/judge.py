@@ -5,24 +5,11 @@ A rule fires when its probability reaches the threshold, and can fire again only
 what begins meanwhile is not told later.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from service.sessions.record import Rule
+from service.sessions.record import Rule, RuleState
 
 HYSTERESIS = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class RuleState:
-    """Where a rule stands; times are Unix times.
-
-    Attributes:
-        is_armed: It has been unlikely since it last fired.
-    """
-
-    asked_at_s: float | None = None
-    fired_at_s: float | None = None
-    is_armed: bool = True
 
 
 def is_due(rule: Rule, state: RuleState, now_s: float) -> bool:
@@ -47,4 +34,4 @@ def judge(rule: Rule, state: RuleState, probability: float, now_s: float) -> tup
     return replace(state, is_armed=False, fired_at_s=fired_at_s), is_cool
 
 
-__all__ = ["HYSTERESIS", "RuleState", "is_due", "judge"]
+__all__ = ["HYSTERESIS", "is_due", "judge"]

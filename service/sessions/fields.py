@@ -13,6 +13,7 @@ from service.errors import BadRequest, CorruptRecord
 from service.events import Event
 from service.sessions.record import (
     Rule,
+    RuleState,
     Session,
     SessionConfig,
     SessionId,
@@ -114,6 +115,19 @@ def decode_rule(data: bytes) -> Rule:
         return Rule(**json.loads(data))
     except (TypeError, ValueError) as exc:
         raise CorruptRecord(f"rule: {type(exc).__name__}: {exc}") from exc
+
+
+def encode_rule_state(state: RuleState) -> bytes:
+    """Where a rule stands, as JSON."""
+    return json.dumps(asdict(state), sort_keys=True).encode()
+
+
+def decode_rule_state(data: bytes) -> RuleState:
+    """The state of `encode_rule_state`'s bytes. Raises `CorruptRecord`."""
+    try:
+        return RuleState(**json.loads(data))
+    except (TypeError, ValueError) as exc:
+        raise CorruptRecord(f"rule state: {type(exc).__name__}: {exc}") from exc
 
 
 def encode_event(event: Event) -> bytes:

@@ -129,6 +129,23 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleState:
+    """Where a rule stands; times are Unix times.
+
+    Attributes:
+        asked_at_s: When it was asked about last.
+        fired_at_s: When it fired last.
+        is_armed: It has been unlikely since it last fired.
+        index: The chunk by which it was judged last; -1 before the first.
+    """
+
+    asked_at_s: float | None = None
+    fired_at_s: float | None = None
+    is_armed: bool = True
+    index: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One question and its answer.
 

@@ -25,6 +25,7 @@ from service.sessions import codec, fields, scripts, state
 from service.sessions.record import (
     ChunkRecord,
     Rule,
+    RuleState,
     Session,
     SessionConfig,
     SessionId,
@@ -33,7 +34,7 @@ from service.sessions.record import (
     Turn,
 )
 from service.sessions.redis_client import RedisClient, RedisClientConfig
-from service.sessions.store import Lease, SessionStore
+from service.sessions.store import Lease, SessionStore, Verdict
 
 PAGE_CHUNKS: Final = 8  # log entries read in one reply: a long log holds nobody up
 
@@ -257,25 +258,40 @@ class RedisSessionStore(SessionStore):
             raise BadRequest(f"a session has at most {max_rules} rules: delete one", field="rules")
 
     async def rules(self, session_id: SessionId) -> Sequence[Rule]:
-        meta, *_, rules = scripts.keys(session_id)
-        is_there, found = await self._client.pipeline(("EXISTS", meta), ("HVALS", rules))
+        return [rule for rule, _ in await self.watched(session_id)]
+
+    async def watched(self, session_id: SessionId) -> Sequence[tuple[Rule, RuleState]]:
+        meta, *_, rules, states = scripts.keys(session_id)
+        is_there, found, standing = await self._client.pipeline(
+            ("EXISTS", meta), ("HGETALL", rules), ("HGETALL", states)
+        )
         if not is_there:
             raise SessionNotFound(session_id)
-        return sorted(map(fields.decode_rule, found), key=lambda rule: (rule.created_at_s, rule.id))
+        pairs = [(fields.decode_rule(data), standing.get(id_)) for id_, data in found.items()]
+        pairs.sort(key=lambda pair: (pair[0].created_at_s, pair[0].id))
+        return [
+            (rule, fields.decode_rule_state(raw) if raw else RuleState()) for rule, raw in pairs
+        ]
+
+    async def settle_rules(
+        self, session_id: SessionId, index: int, verdicts: Sequence[Verdict]
+    ) -> Sequence[bool]:
+        args: list[str | bytes] = []
+        for verdict in verdicts:
+            event = _named(verdict.event) if verdict.event else ("", "")
+            args += [verdict.rule_id, fields.encode_rule_state(verdict.state), *event]
+        _, kept = await self._write(
+            scripts.SETTLE_RULES, session_id, self._config.max_events, index, *args
+        )
+        return [bool(is_kept) for is_kept in kept]
 
     async def remove_rule(self, session_id: SessionId, rule_id: str) -> bool:
-        *_, rules = scripts.keys(session_id)
-        return bool(await self._client.call("HDEL", rules, rule_id))
+        _, [was_there] = await self._write(scripts.REMOVE_RULE, session_id, rule_id)
+        return bool(was_there)
 
     async def publish(self, event: Event) -> None:
-        data = fields.encode_event(event)
-        # named by what it says: a caller that never heard of success may send it again
         await self._write(
-            scripts.PUBLISH,
-            SessionId(event.session_id),
-            data,
-            hashlib.sha256(data).hexdigest()[:16],
-            self._config.max_events,
+            scripts.PUBLISH, SessionId(event.session_id), *_named(event), self._config.max_events
         )
 
     async def events(
@@ -283,7 +299,7 @@ class RedisSessionStore(SessionStore):
     ) -> Sequence[tuple[str, Event]]:
         cursor = "0-0" if after is None else after
         fields.check_cursor(cursor)
-        meta, _, _, _, events, _ = scripts.keys(session_id)
+        meta, _, _, _, events, *_ = scripts.keys(session_id)
         is_there, found = await self._client.pipeline(
             ("EXISTS", meta), ("XREAD", "COUNT", limit, "STREAMS", events, cursor)
         )
@@ -358,6 +374,12 @@ class RedisSessionStore(SessionStore):
             return await self._watch_client.call(
                 "XREAD", "COUNT", limit, "BLOCK", block_ms, "STREAMS", key, cursor
             )
+
+
+def _named(event: Event) -> tuple[bytes, str]:
+    """An event, and its nonce: by what it says, since it may be sent again by whoever failed."""
+    data = fields.encode_event(event)
+    return data, hashlib.sha256(data).hexdigest()[:16]
 
 
 def _ms(seconds: float) -> int:

@@ -9,6 +9,7 @@ Layout of session `sid`; the braces keep its keys in one slot of a cluster:
     omnisift:{sid}:turns    zset    turns by order of arrival
     omnisift:{sid}:events   stream  the event feed
     omnisift:{sid}:rules    hash    watch rules by id
+    omnisift:{sid}:states   hash    where each stands, by id
 
     omnisift:sessions       zset    ids of all sessions by creation, forgotten ones perhaps too
     omnisift:{key:id}:sessions      likewise, of one API key
@@ -27,7 +28,7 @@ from typing import Final
 from service.sessions.record import SessionId
 
 INDEX_KEY: Final = "omnisift:sessions"
-PARTS: Final = ("meta", "log", "sizes", "turns", "events", "rules")
+PARTS: Final = ("meta", "log", "sizes", "turns", "events", "rules", "states")
 
 
 def keys(session_id: SessionId) -> list[str]:
@@ -41,7 +42,7 @@ def index_key(key_id: str | None) -> str:
 
 
 _PRELUDE: Final = """
-local META, LOG, SIZES, TURNS, EVENTS, RULES = unpack(KEYS)
+local META, LOG, SIZES, TURNS, EVENTS, RULES, STATES = unpack(KEYS)
 local status = redis.call('HGET', META, 'status')
 local function get(field) return redis.call('HGET', META, field) end
 local function set(...) return redis.call('HSET', META, ...) end
@@ -181,6 +182,35 @@ if is_new and redis.call('HLEN', RULES) >= tonumber(ARGV[4]) then return {{'full
 redis.call('HSET', RULES, ARGV[2], ARGV[3])
 touch(ARGV[1])
 return {{'ok'}}
+"""
+
+# ttl_ms rule_id -> ok 1 (there was one) or 0
+REMOVE_RULE: Final = f"""{_PRELUDE}{_KNOWN}
+redis.call('HDEL', STATES, ARGV[2])
+return {{'ok', redis.call('HDEL', RULES, ARGV[2])}}
+"""
+
+# ttl_ms max_events index, then rule_id state event nonce of each (no event: '')
+# -> ok, then for each 1 (kept) or 0 (judged by that chunk or a later one before, or removed)
+# a call sent again finds its own states
+SETTLE_RULES: Final = f"""{_PRELUDE}{_OPEN}
+local reply = {{'ok'}}
+for i = 4, #ARGV, 4 do
+  local id, state, event = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  local before = redis.call('HGET', STATES, id)
+  local is_late = before and cjson.decode(before)['index'] >= tonumber(ARGV[3])
+  local is_kept = before == state
+  if not is_kept and not is_late and redis.call('HEXISTS', RULES, id) == 1 then
+    redis.call('HSET', STATES, id, state)
+    if event ~= '' then
+      redis.call('XADD', EVENTS, 'MAXLEN', ARGV[2], '*', 'event', event, 'nonce', ARGV[i + 3])
+    end
+    is_kept = true
+  end
+  table.insert(reply, is_kept and 1 or 0)
+end
+touch(ARGV[1])
+return reply
 """
 
 # ttl_ms event nonce max_events -> ok

@@ -8,6 +8,7 @@ from service.events import Event
 from service.sessions.record import (
     ChunkRecord,
     Rule,
+    RuleState,
     Session,
     SessionConfig,
     SessionId,
@@ -32,6 +33,20 @@ class Lease:
     owner: str
     epoch: int
     is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a rule has come to by a chunk.
+
+    Attributes:
+        state: Its `index` is the chunk's.
+        event: Told where it fires.
+    """
+
+    rule_id: str
+    state: RuleState
+    event: Event | None = None
 
 
 class SessionStore(Protocol):
@@ -148,6 +163,27 @@ class SessionStore(Protocol):
 
     async def rules(self, session_id: SessionId) -> Sequence[Rule]:
         """The session's watch rules, oldest first."""
+        ...
+
+    async def watched(self, session_id: SessionId) -> Sequence[tuple[Rule, RuleState]]:
+        """The session's watch rules and where each stands, oldest first."""
+        ...
+
+    async def settle_rules(
+        self, session_id: SessionId, index: int, verdicts: Sequence[Verdict]
+    ) -> Sequence[bool]:
+        """Keep what rules have come to by chunk `index`, and tell the events of those that fired.
+
+        State and event of a rule are written at once, so that no death between them makes it fire
+        twice or never.
+
+        Returns:
+            Which verdicts were kept. False: the rule was judged by this chunk or a later one
+            before, or it was removed; nothing was written and nothing told.
+
+        Raises:
+            SessionEnded: It is over.
+        """
         ...
 
     async def remove_rule(self, session_id: SessionId, rule_id: str) -> bool:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -12,7 +13,7 @@ from service.llm.paged_engine import PagedEngine
 from service.llm.watch import RuleWatch, match_data, yes_no_question
 from service.llm.worker import LLMWorker
 from service.metrics import Metrics
-from service.sessions.record import ChunkRecord, Rule, SessionConfig, SessionId
+from service.sessions.record import ChunkRecord, Rule, SessionConfig, SessionId, Stage
 from service.sessions.redis_store import RedisSessionStore
 from tests.eventually import eventually
 from tests.records import make_record
@@ -51,16 +52,35 @@ def metrics() -> Metrics:
 async def worker(
     engine: PagedEngine, store: RedisSessionStore, metrics: Metrics
 ) -> AsyncIterator[LLMWorker]:
-    watch = RuleWatch(engine, store, metrics, time.monotonic, outbox=None)
-    worker = LLMWorker(engine, store, metrics, replica="r", watch=watch)
+    worker = make_worker(engine, store, metrics, "r")
     yield worker
     await worker.aclose()
 
 
-async def append(worker: LLMWorker, store: RedisSessionStore, *indices: int) -> None:
+@pytest.fixture
+async def successor(store: RedisSessionStore, metrics: Metrics) -> AsyncIterator[LLMWorker]:
+    """A replica that takes the session over, and knows nothing but what is in Redis."""
+    engine = PagedEngine(build_scheduler(CONFIG, now=time.perf_counter))
+    worker = make_worker(engine, store, metrics, "r2")
+    yield worker
+    await worker.aclose()
+    await engine.aclose()
+
+
+def make_worker(
+    engine: PagedEngine, store: RedisSessionStore, metrics: Metrics, replica: str
+) -> LLMWorker:
+    watch = RuleWatch(engine, store, metrics, time.time, outbox=None)
+    return LLMWorker(engine, store, metrics, replica=replica, watch=watch)
+
+
+def make_chunk(index: int) -> ChunkRecord:
+    return ChunkRecord(index, index - 1, build_chunk(index, seed=1))
+
+
+async def append(worker: LLMWorker, *indices: int) -> None:
     for index in indices:
-        record = ChunkRecord(index, index - 1, build_chunk(index, seed=1))
-        await worker.append(A, record)
+        await worker.append(A, make_chunk(index))
 
 
 def count(metrics: Metrics, outcome: str) -> float:
@@ -78,7 +98,7 @@ async def test_rule_that_holds_is_told_with_evidence(
 ) -> None:
     await store.add_rule(A, make_rule(), max_rules=4)
 
-    await append(worker, store, 0)
+    await append(worker, 0)
     await eventually(lambda: count(metrics, "matched") == 1)
 
     (match,) = await matches(store)
@@ -93,7 +113,7 @@ async def test_rule_that_does_not_hold_is_silent(
 ) -> None:
     await store.add_rule(A, make_rule(threshold=1 - 1e-9), max_rules=4)
 
-    await append(worker, store, 0)
+    await append(worker, 0)
     await eventually(lambda: count(metrics, "silent") == 1)
 
     assert await matches(store) == []
@@ -102,16 +122,63 @@ async def test_rule_that_does_not_hold_is_silent(
 async def test_rules_are_asked_in_one_forward(
     engine: PagedEngine, worker: LLMWorker, store: RedisSessionStore, metrics: Metrics
 ) -> None:
-    await append(worker, store, 0)
+    await append(worker, 0)
     await eventually(lambda: not engine.stats().running)
     await store.add_rule(A, make_rule("r1"), max_rules=4)
     await store.add_rule(A, make_rule("r2"), max_rules=4)
     before = engine.stats().steps
-    await append(worker, store, 1)
+    await append(worker, 1)
     await eventually(lambda: count(metrics, "matched") == 2)
 
     # one for the chunk, one for both rules, and one more where the second came a moment later
     assert engine.stats().steps - before <= 3
+
+
+async def test_rule_that_goes_on_fires_no_second_time_where_the_session_moves(
+    worker: LLMWorker, successor: LLMWorker, store: RedisSessionStore, metrics: Metrics
+) -> None:
+    lease = await store.claim(A, Stage.COMPRESSOR, "c", ttl_s=60.0)
+    await store.add_rule(A, make_rule(), max_rules=4)
+    await store.append_chunk(lease, make_chunk(0))
+    await append(worker, 0)
+    await eventually(lambda: count(metrics, "matched") == 1)
+
+    await store.append_chunk(lease, make_chunk(1))
+    await successor.append(A, make_chunk(1), steal_from="r")
+    await eventually(lambda: count(metrics, "silent") == 1)
+
+    assert [match["index"] for match in await matches(store)] == [0]
+    assert await asked(store) == 1
+
+
+async def test_chunk_is_judged_once_by_two_replicas_at_the_same_time(
+    store: RedisSessionStore, metrics: Metrics
+) -> None:
+    await store.add_rule(A, make_rule(), max_rules=4)
+    async with AsyncExitStack() as stack:
+        watches = []
+        for _ in range(2):
+            engine = PagedEngine(build_scheduler(CONFIG, now=time.perf_counter))
+            stack.push_async_callback(engine.aclose)
+            await engine.open(A, None)
+            await engine.append(A, build_chunk(0, seed=1))
+            watches.append(RuleWatch(engine, store, metrics, time.time, outbox=None))
+            stack.push_async_callback(watches[-1].aclose)
+        for watch in watches:
+            watch.see(A, make_chunk(0))
+        await eventually(lambda: count(metrics, "matched") + count(metrics, "late") == 2)
+        # a third comes when all is over: it does not even ask
+        watches[0].see(A, make_chunk(0))
+        await eventually(lambda: not watches[0].num_visits)
+
+    assert (count(metrics, "matched"), count(metrics, "late")) == (1, 1)
+    assert len(await matches(store)) == 1
+
+
+async def asked(store: RedisSessionStore) -> int:
+    """The chunk by which the rule was judged last."""
+    ((_, state),) = await store.watched(A)
+    return state.index
 
 
 async def drain(engine: PagedEngine, question: Question) -> Finished:
@@ -123,7 +190,7 @@ async def drain(engine: PagedEngine, question: Question) -> Finished:
 async def test_poll_gives_probabilities_and_no_text(
     engine: PagedEngine, worker: LLMWorker, store: RedisSessionStore
 ) -> None:
-    await append(worker, store, 0, 1, 2)
+    await append(worker, 0, 1, 2)
 
     end = await drain(engine, yes_no_question(make_rule(), window_s=4.0))
 

@@ -1,7 +1,7 @@
 import pytest
 
-from service.rules.judge import RuleState, is_due, judge
-from service.sessions.record import Rule
+from service.rules.judge import is_due, judge
+from service.sessions.record import Rule, RuleState
 
 
 def make_rule(**fields: float) -> Rule:

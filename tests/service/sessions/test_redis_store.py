@@ -6,11 +6,11 @@ import redis
 
 from service.errors import BadRequest, SessionEnded, SessionNotFound, StoreUnavailable
 from service.events import Event
-from service.sessions.record import Rule, SessionId, SessionStatus, Stage
+from service.sessions.record import Rule, RuleState, SessionId, SessionStatus, Stage
 from service.sessions.redis_client import RedisClientConfig
 from service.sessions.redis_store import RedisSessionStore
 from service.sessions.scripts import INDEX_KEY, keys
-from service.sessions.store import Lease
+from service.sessions.store import Lease, Verdict
 from tests.records import make_record
 from tests.service.sessions.conftest import MakeStore
 from tests.service.sessions.scenes import CONFIG, SID, TURN, log_chunks, own
@@ -148,6 +148,7 @@ async def test_every_key_of_an_open_session_lives_as_long(
     store = make_store(ttl_s=1000.0, ttl_ended_s=10.0)
     await log_chunks(store, 1)
     await store.add_rule(SID, RULE, max_rules=2)
+    await store.settle_rules(SID, 0, [fired("r1", 0)])
     await store.add_turn(SID, TURN)
     await store.publish(Event("chunk", SID, 1.0))
     for key in keys(SID):
@@ -155,7 +156,7 @@ async def test_every_key_of_an_open_session_lives_as_long(
 
     await store.set_lag(SID, 1.0)
 
-    assert [admin.ttl(key) for key in keys(SID)] == pytest.approx([1000] * 6, abs=1)
+    assert [admin.ttl(key) for key in keys(SID)] == pytest.approx([1000] * len(keys(SID)), abs=1)
 
 
 async def test_late_write_to_an_ended_session_does_not_prolong_it(
@@ -164,12 +165,13 @@ async def test_late_write_to_an_ended_session_does_not_prolong_it(
     store = make_store(ttl_s=1000.0, ttl_ended_s=10.0)
     await log_chunks(store, 1)
     await store.add_rule(SID, RULE, max_rules=2)
+    await store.settle_rules(SID, 0, [fired("r1", 0)])
 
     await store.end(SID, "deleted", 1.0)
     await store.add_turn(SID, TURN)
     await store.publish(Event("session.ended", SID, 1.0))
 
-    assert [admin.ttl(key) for key in keys(SID)] == pytest.approx([10] * 6, abs=1)
+    assert [admin.ttl(key) for key in keys(SID)] == pytest.approx([10] * len(keys(SID)), abs=1)
 
 
 async def test_ended_session_expires_whole(make_store: MakeStore, admin: redis.Redis) -> None:
@@ -255,3 +257,61 @@ async def test_rules_are_of_open_sessions(store: RedisSessionStore) -> None:
     await store.end(SID, "deleted", 2.0)
     with pytest.raises(SessionEnded):
         await store.add_rule(SID, RULE, max_rules=2)
+
+
+async def test_what_rules_have_come_to_is_kept_and_told_at_once(store: RedisSessionStore) -> None:
+    await store.create(SID, CONFIG, 1.0)
+    quiet = replace(RULE, id="r2", created_at_s=2.0)
+    for rule in (RULE, quiet):
+        await store.add_rule(SID, rule, max_rules=2)
+    assert await store.watched(SID) == [(RULE, RuleState()), (quiet, RuleState())]
+
+    verdicts = [fired("r1", 3), Verdict("r2", RuleState(7.0, index=3)), fired("gone", 3)]
+
+    assert await store.settle_rules(SID, 3, verdicts) == [True, True, False]
+    assert await store.watched(SID) == [
+        (RULE, RuleState(8.0, 8.0, False, 3)),
+        (quiet, RuleState(7.0, index=3)),
+    ]
+    assert await told(store) == ["r1"]
+
+
+@pytest.mark.parametrize("index", [2, 3])
+async def test_rule_is_judged_once_by_a_chunk_and_never_by_an_older_one(
+    store: RedisSessionStore, index: int
+) -> None:
+    await store.create(SID, CONFIG, 1.0)
+    await store.add_rule(SID, RULE, max_rules=2)
+    await store.settle_rules(SID, 3, [fired("r1", 3)])
+
+    assert await store.settle_rules(SID, index, [fired("r1", index, at_s=9.0)]) == [False]
+
+    assert await told(store) == ["r1"]
+    assert await store.settle_rules(SID, 4, [fired("r1", 4)]) == [True]
+    assert await told(store) == ["r1", "r1"]
+
+
+async def test_removed_rule_starts_afresh_and_ended_session_is_not_judged(
+    store: RedisSessionStore,
+) -> None:
+    await store.create(SID, CONFIG, 1.0)
+    await store.add_rule(SID, RULE, max_rules=2)
+    await store.settle_rules(SID, 3, [fired("r1", 3)])
+    await store.remove_rule(SID, "r1")
+    await store.add_rule(SID, RULE, max_rules=2)
+    assert await store.watched(SID) == [(RULE, RuleState())]
+
+    await store.end(SID, "deleted", 2.0)
+
+    with pytest.raises(SessionEnded):
+        await store.settle_rules(SID, 4, [fired("r1", 4)])
+
+
+def fired(rule_id: str, index: int, at_s: float = 8.0) -> Verdict:
+    event = Event("rule.matched", SID, at_s, {"rule_id": rule_id, "index": index})
+    return Verdict(rule_id, RuleState(at_s, at_s, is_armed=False, index=index), event)
+
+
+async def told(store: RedisSessionStore) -> list[str]:
+    events = await store.events(SID, after=None, block_s=0.0)
+    return [str(event.data["rule_id"]) for _, event in events]

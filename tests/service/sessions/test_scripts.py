@@ -6,10 +6,11 @@ import pytest
 
 from service.errors import SessionEnded
 from service.events import Event
-from service.sessions.record import SessionId, SessionStatus, Stage
+from service.sessions.record import Rule, RuleState, SessionId, SessionStatus, Stage
 from service.sessions.redis_store import RedisSessionStore
 from service.sessions.scripts import keys
 from service.sessions.state import can_move
+from service.sessions.store import Verdict
 from tests.records import make_record
 from tests.service.sessions.proxy import LossyProxy
 from tests.service.sessions.scenes import CONFIG, SID, TURN, own
@@ -145,6 +146,23 @@ async def test_event_of_two_calls_is_kept_once_and_a_later_one_too(
     await store.publish(Event("session.idle", SID, 2.0))
 
     assert len(await store.events(SID, after=None, block_s=0.0)) == 2
+
+
+async def test_rules_settled_twice_by_one_call_are_settled_by_it(
+    lossy: RedisSessionStore, proxy: LossyProxy
+) -> None:
+    await lossy.add_rule(SID, Rule("r1", "?", 0.5, 0.0, 0.0, 1.0), max_rules=1)
+    event = Event("rule.matched", SID, 5.0, {"rule_id": "r1"})
+    # the server learns the script from the first, so that the second is lost with its reply
+    await lossy.settle_rules(SID, 0, [])
+    proxy.lose_replies(1, to=b"EVALSHA")
+
+    assert await lossy.settle_rules(SID, 0, [Verdict("r1", RuleState(5.0, index=0), event)]) == [
+        True
+    ]
+
+    assert proxy.num_lost == 1
+    assert [e.at_s for _, e in await lossy.events(SID, after=None, block_s=0.0)] == [5.0]
 
 
 async def test_racing_claims_have_one_winner(store: RedisSessionStore) -> None:

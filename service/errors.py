@@ -1,4 +1,4 @@
-"""Every error the service raises on purpose; nothing else defines service exceptions.
+"""Every error the service raises on purpose; nothing else but its sibling does.
 
 ServiceError                 code                  HTTP  retryable
 ├── BadRequest               bad_request            400  no
@@ -32,8 +32,8 @@ ServiceError                 code                  HTTP  retryable
     ├── ReplicaDied          replica_died           503  yes
     └── AnswerInterrupted    answer_interrupted     503  yes
 
-Each class takes data and builds its message, so that every raise site says the same thing. All
-survive pickling, since they cross process borders.
+Those of media sources: `service.source_errors`. Each class takes data and builds its message, so
+that every raise site says the same thing. All survive pickling, since they cross process borders.
 """
 
 from collections.abc import Iterable

@@ -99,6 +99,7 @@ class SessionPipeline:
         self._tracing = tracing or Tracing()
         self._backlog = Backlog(config.max_pending_chunks)
         self._has_news = asyncio.Event()  # a chunk waits, or no more will come
+        self._has_room = asyncio.Event()  # a chunk was taken, or none will be
         self._is_finishing = False
         self._is_over = False
         self._encoded: asyncio.Queue[tuple[_Work, EncodedChunk] | None] = asyncio.Queue(1)
@@ -124,6 +125,12 @@ class SessionPipeline:
             reason = "backlog" if loss.part == "chunk" else "backlog_video"
             self._give_up(loss.index, reason)
         self._has_news.set()
+
+    async def wait_room(self) -> None:
+        """Return once `put` makes no chunk give way, or the session is over."""
+        while len(self._backlog) >= self._config.max_pending_chunks and not self._is_over:
+            self._has_room.clear()
+            await self._has_room.wait()
 
     def finish(self) -> None:
         """No more chunks will come: `run` returns once those that wait are done."""
@@ -151,7 +158,7 @@ class SessionPipeline:
         await self._encoded.put(None)
 
     def _begin(self, chunk: MediaChunk) -> _Work:
-        complete_s = self._started_at_s + chunk.end_s
+        complete_s = self._started_at_s + chunk.end_s - chunk.lead_s
         span = self._tracing.begin(
             "chunk",
             start_s=min(complete_s, self._clock()),
@@ -167,6 +174,7 @@ class SessionPipeline:
         while (chunk := self._backlog.pop()) is None and not self._is_finishing:
             self._has_news.clear()
             await self._has_news.wait()
+        self._has_room.set()
         return chunk
 
     async def _apply(self) -> None:
@@ -193,6 +201,7 @@ class SessionPipeline:
                 result = await insist(call, stage=stage, config=self._config.retry)
         except (SessionNotFound, SessionEnded):
             self._is_over = True
+            self._has_room.set()
             work.span.end()
             return None
         except Exception as error:
@@ -207,7 +216,9 @@ class SessionPipeline:
 
     def _report(self, work: _Work, record: ChunkRecord) -> None:
         # a chunk that was cut short by the end of its publisher is in context before its time
-        lag_s = max(0.0, self._clock() - self._started_at_s - work.chunk.end_s)
+        # or, of a recording that is played fast, before it is due
+        now_s = self._clock() + work.chunk.lead_s
+        lag_s = max(0.0, now_s - self._started_at_s - work.chunk.end_s)
         self._metrics.chunks_total.inc()
         self._metrics.ingest_lag_seconds.observe(lag_s)
         data = chunk_data(work.chunk, record, lag_s=lag_s, stages_s=work.stages_s)

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 import service.errors
+import service.source_errors
 from service.events import EventType
 from service.metrics import Metrics
 from service.settings import Settings
@@ -51,7 +52,8 @@ def test_every_metric_is_documented_and_no_other() -> None:
     "code",
     sorted(
         kind.code
-        for _, kind in inspect.getmembers(service.errors, inspect.isclass)
+        for module in (service.errors, service.source_errors)
+        for _, kind in inspect.getmembers(module, inspect.isclass)
         if issubclass(kind, service.errors.ServiceError)
     ),
 )

@@ -3,14 +3,16 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from math import ceil
 
 from service.ingest.queue import Begin, Gone, Item
 from service.ingest.source import Picture, Sound
 from service.ingest.thumbnail import encode_thumbnail
-from service.media.chunk import Marks, MediaChunk
+from service.media.chunk import CHUNK_S, Marks, MediaChunk
 from service.media.chunker import Chunker, FrameCounts
 from service.media.cuts import CutDetector
 from service.media.frames import AudioFrame, VideoFrame
+from service.media.sampler import SLOT_S
 
 
 class Cutter:
@@ -28,6 +30,8 @@ class Cutter:
         self._chunker = chunker
         self._started_at_s = started_at_s
         self._has_thumbnails = has_thumbnails
+        self._is_recorded = False
+        self._lead_s = 0.0  # how far stream time is ahead of the clock
         self._cuts = CutDetector()
         self._num_undecodable: FrameCounts = Counter()
 
@@ -35,6 +39,11 @@ class Cutter:
     def is_idle(self) -> bool:
         """No chunk is open: without items there is nothing to do."""
         return self._chunker.num_open == 0
+
+    @property
+    def is_recorded(self) -> bool:
+        """The publisher is a recording: it can wait, and nothing of it may be given up."""
+        return self._is_recorded
 
     def cut(self, items: Sequence[Item], now_s: float) -> list[MediaChunk]:
         """Take items in order of arrival; returns the chunks that are complete.
@@ -44,7 +53,8 @@ class Cutter:
             now_s: Unix time up to which they are all.
         """
         chunks = [chunk for item in items for chunk in self._take(item)]
-        chunks += self._chunker.poll(now_s - self._started_at_s)
+        if not self._is_recorded:
+            chunks += self._chunker.poll(self._stream_s(now_s))
         return [self._marked(chunk) for chunk in chunks]
 
     def take_counts(self) -> FrameCounts:
@@ -57,27 +67,53 @@ class Cutter:
         cuts_s = self._cuts.see(chunk.index, chunk.grids)
         pictures = [grid[0] for grid in chunk.grids if grid is not None]
         thumbnail = encode_thumbnail(pictures[0]) if self._has_thumbnails and pictures else None
-        return replace(chunk, marks=Marks(cuts_s=cuts_s, thumbnail=thumbnail))
+        marks = Marks(cuts_s=cuts_s, thumbnail=thumbnail)
+        return replace(chunk, marks=marks, lead_s=self._lead_s)
 
     def _take(self, item: Item) -> list[MediaChunk]:
         try:
             match item:
                 case Picture(at_s, arrived_s, convert):
-                    video = VideoFrame(at_s - self._started_at_s, convert())
-                    return self._chunker.add_video(video, arrived_s - self._started_at_s)
+                    video = VideoFrame(self._stream_s(at_s), convert())
+                    return self._chunker.add_video(video, self._heard_s(at_s, arrived_s))
                 case Sound(at_s, arrived_s, convert):
-                    audio = AudioFrame(at_s - self._started_at_s, convert())
-                    return self._chunker.add_audio(audio, arrived_s - self._started_at_s)
-                case Begin(has_video, has_audio, at_s):
-                    now_s = at_s - self._started_at_s
-                    self._chunker.declare(video=has_video, audio=has_audio, now_s=now_s)
-                    return []
+                    audio = AudioFrame(self._stream_s(at_s), convert())
+                    return self._chunker.add_audio(audio, self._heard_s(at_s, arrived_s))
+                case Begin():
+                    return self._begin(item)
                 case Gone():
                     return self._chunker.flush()
         except ValueError:
             modality = "video" if isinstance(item, Picture) else "audio"
             self._num_undecodable[modality, "undecodable"] += 1
             return []
+
+    def _begin(self, begin: Begin) -> list[MediaChunk]:
+        """Find where in stream time the publisher begins.
+
+        A recording begins at the edge of a chunk. What was played faster than real time has put
+        the stream ahead of the clock: who comes next goes on from there.
+        """
+        chunks = self._chunker.flush() if begin.is_recorded else []
+        self._is_recorded = begin.is_recorded
+        now_s = begin.at_s - self._started_at_s
+        free_s = self._chunker.next_s
+        if begin.is_recorded:
+            self._lead_s = max(free_s, CHUNK_S * ceil(now_s / CHUNK_S)) - now_s
+        else:
+            ahead_s = SLOT_S * ceil((free_s - now_s) / SLOT_S)
+            self._lead_s = ahead_s if ahead_s > CHUNK_S else 0.0
+        self._chunker.declare(
+            video=begin.has_video, audio=begin.has_audio, now_s=self._stream_s(begin.at_s)
+        )
+        return chunks
+
+    def _stream_s(self, at_s: float) -> float:
+        return at_s - self._started_at_s + self._lead_s
+
+    def _heard_s(self, at_s: float, arrived_s: float) -> float:
+        """When an item counts as arrived; a recording's own time goes on as it is read."""
+        return self._stream_s(at_s if self._is_recorded else arrived_s)
 
 
 __all__ = ["Cutter"]

@@ -7,13 +7,16 @@ thread: arrived media is looked at every `tick_s`, all of it in one visit to tha
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from service.errors import SessionEnded
 from service.ingest.config import IngestConfig, Surroundings
 from service.ingest.cutter import Cutter
+from service.ingest.playback import RoomySink
 from service.ingest.queue import Begin, Gone, MediaQueue
-from service.ingest.source import MediaSink, Picture, Sound
+from service.ingest.source import Picture, Sound
+from service.media.chunk import CHUNK_S
 from service.media.chunker import Chunker
 from service.media.sampler import FrameSampler
 from service.pipeline import SessionPipeline
@@ -22,8 +25,10 @@ from service.sessions.record import SessionId
 
 logger = logging.getLogger(__name__)
 
+SIGN_S = 1.0  # a source that waits for room is alive, and says so
 
-class Intake(MediaSink):
+
+class Intake(RoomySink):
     """Takes media of one publisher after another; stream time goes on between them.
 
     Args:
@@ -46,10 +51,12 @@ class Intake(MediaSink):
         self._on_media = on_media
         self._queue = MediaQueue(config.queue)
         self._sampler = FrameSampler()
+        self._recorded_s: float | None = None  # when a recording began; None for live publishers
         self._started_at_s: float | None = None
         self._pipeline: SessionPipeline | None = None
         self._is_finishing = False
         self._has_news = asyncio.Event()  # there is media, or no more will come
+        self._has_room = asyncio.Event()  # media was taken
 
     @property
     def started_at_s(self) -> float | None:
@@ -61,9 +68,28 @@ class Intake(MediaSink):
         """Chunks that wait for the stages."""
         return 0 if self._pipeline is None else self._pipeline.num_pending
 
-    def begin(self, *, has_video: bool, has_audio: bool) -> None:
-        """What follows is a new publisher's."""
-        self._queue.push(Begin(has_video, has_audio, self._around.clock()))
+    def begin(self, *, has_video: bool, has_audio: bool, is_recorded: bool = False) -> float:
+        """What follows is a new publisher's; returns the Unix time of this moment.
+
+        Args:
+            has_video: It has a video track.
+            has_audio: It has an audio track.
+            is_recorded: Its times count from this moment and are its own: it waits for room, and
+                none of it is late.
+        """
+        now_s = self._around.clock()
+        self._sampler = FrameSampler()
+        self._recorded_s = now_s if is_recorded else None
+        self._queue.push(Begin(has_video, has_audio, now_s, is_recorded))
+        return now_s
+
+    async def wait_room(self) -> None:
+        while self._queue.is_full or self._queue.span_s >= CHUNK_S:
+            self._on_media(self._around.clock())
+            self._has_room.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SIGN_S):
+                    await self._has_room.wait()
 
     def gone(self) -> None:
         """The publisher is gone: what it sent becomes chunks at once."""
@@ -135,6 +161,7 @@ class Intake(MediaSink):
     async def _absorb(self, cutter: Cutter, pipeline: SessionPipeline) -> None:
         now_s = self._around.clock()
         items = self._queue.take()
+        self._has_room.set()
         if not items and cutter.is_idle:
             return
         try:
@@ -144,14 +171,17 @@ class Intake(MediaSink):
             logger.exception("media lost", extra={"session_id": self._session_id})
             return
         for chunk in chunks:
+            if cutter.is_recorded:
+                await pipeline.wait_room()
             pipeline.put(chunk)
         for (modality, result), number in cutter.take_counts().items():
             self._count(modality, result, number)
 
     def _is_sampled(self, picture: Picture) -> bool:
-        if self._started_at_s is None:
+        origin_s = self._started_at_s if self._recorded_s is None else self._recorded_s
+        if origin_s is None:
             return True  # the slots are not known yet; the chunker chooses
-        return self._sampler.admits(picture.at_s - self._started_at_s)
+        return self._sampler.admits(picture.at_s - origin_s)
 
     def _count(self, modality: str, result: str, number: int = 1) -> None:
         frames = self._around.metrics.ingest_frames_total

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import av
-import torch
 from aiortc import (
     MediaStreamTrack,
     RTCBundlePolicy,
@@ -26,15 +25,12 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import candidate_from_sdp
 from av.frame import Frame
-from numpy import uint8
-from numpy.typing import NDArray
-from torch import Tensor
 
 from service.clock import Clock
 from service.errors import OfferRejected
+from service.ingest.conversion import Resampler, to_rgb
 from service.ingest.sdp import BitrateHint, Candidate, Offer, hint_bitrate
 from service.ingest.source import MediaSink, MediaSource, Picture, Sound
-from service.media.frames import AUDIO_SAMPLE_RATE_HZ
 from service.media.timeline import Placed, Timeline, TimelineConfig
 from service.tasks import TaskSet, detached
 
@@ -147,11 +143,11 @@ class Peer(MediaSource):
     async def _drain_video(self, track: MediaStreamTrack) -> None:
         async for placed in self._frames(track):
             assert isinstance(placed.item, av.VideoFrame)
-            convert = partial(_to_rgb, placed.item)
+            convert = partial(to_rgb, placed.item)
             self._sink.push(Picture(placed.at_s, placed.arrived_s, convert))
 
     async def _drain_audio(self, track: MediaStreamTrack) -> None:
-        resampler = _Resampler()
+        resampler = Resampler()
         async for placed in self._frames(track):
             assert isinstance(placed.item, av.AudioFrame)
             convert = partial(resampler.resample, placed.item)
@@ -211,33 +207,6 @@ class DecodeFailures(logging.Handler):
     def close(self) -> None:
         logging.getLogger(DECODE_LOGGER).removeHandler(self)
         super().close()
-
-
-class _Resampler:
-    """Resamples one track; its filter remembers a millisecond of it."""
-
-    def __init__(self) -> None:
-        self._resampler = self._make()
-
-    def resample(self, frame: av.AudioFrame) -> Tensor:
-        try:
-            parts = self._resampler.resample(frame)
-        except (ValueError, av.FFmpegError) as error:
-            self._resampler = self._make()  # for what comes at another rate than before
-            raise ValueError(f"sound cannot be resampled: {error}") from error
-        samples = [torch.from_numpy(part.to_ndarray()[0]) for part in parts]
-        return torch.cat(samples) if samples else torch.zeros(0)
-
-    @staticmethod
-    def _make() -> av.AudioResampler:
-        return av.AudioResampler(format="flt", layout="mono", rate=AUDIO_SAMPLE_RATE_HZ)
-
-
-def _to_rgb(frame: av.VideoFrame) -> NDArray[uint8]:
-    try:
-        return frame.to_ndarray(format="rgb24").astype(uint8, copy=False)
-    except av.FFmpegError as error:
-        raise ValueError(f"a picture cannot be converted: {error}") from error
 
 
 def _codecs(kind: str) -> list[RTCRtpCodecCapability]:

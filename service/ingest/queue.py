@@ -8,11 +8,17 @@ from service.ingest.source import Picture, Sound
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """A publisher begins; what follows is its media."""
+    """A publisher begins; what follows is its media.
+
+    Attributes:
+        at_s: Unix time.
+        is_recorded: Its times are its own: media is neither early nor late.
+    """
 
     has_video: bool
     has_audio: bool
     at_s: float
+    is_recorded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,18 @@ class MediaQueue:
         """Unix time of the oldest picture or sound, None when there is none."""
         media = (item.at_s for item in self._items if isinstance(item, Picture | Sound))
         return next(media, None)
+
+    @property
+    def span_s(self) -> float:
+        """From the oldest to the newest picture or sound."""
+        media = (item.at_s for item in reversed(self._items) if isinstance(item, Picture | Sound))
+        return next(media, 0.0) - (self.first_media_s or 0.0)
+
+    @property
+    def is_full(self) -> bool:
+        """Another picture or sound would cost one."""
+        is_full = self._num_pictures + self._num_sounds >= self._config.max_items
+        return is_full or self._num_pictures >= self._config.max_pictures
 
     def push(self, item: Item) -> Picture | Sound | None:
         """Append; returns what had to be given up for it, which is never a marker."""

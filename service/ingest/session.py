@@ -21,9 +21,11 @@ from service.errors import (
     Unavailable,
 )
 from service.ingest.config import IngestConfig, Surroundings
+from service.ingest.container import Container
 from service.ingest.intake import Intake
 from service.ingest.liveness import Liveness
 from service.ingest.peer import Peer
+from service.ingest.playback import Playback, Speed
 from service.ingest.registration import Registration
 from service.ingest.sdp import Offer, parse_fragment
 from service.ingest.source import Feed, MediaSource
@@ -130,7 +132,8 @@ class IngestSession:
             except BaseException:
                 await peer.aclose()
                 raise
-            publisher = self._begin(peer, offer.kinds, offer)
+            publisher = self._begin(peer, offer)
+            self._announce(offer.kinds)
         await self._try_tell()
         return WhipAnswer(sdp, publisher.resource_id, publisher.etag)
 
@@ -138,9 +141,19 @@ class IngestSession:
         """Let a publisher in that pushes frames by hand; raises as `answer` does."""
         async with self._change():
             feed = Feed(self._intake, self._around.clock)
-            self._begin(feed, kinds, None)
+            self._begin(feed, None)
+            self._announce(kinds)
         await self._try_tell()
         return feed
+
+    async def play(self, open_container: Callable[[], Container], speed: Speed) -> Playback:
+        """Let a recording in, and play it to its end; raises as `answer` does."""
+        async with self._change():
+            playback = Playback(open_container, self._intake, self._around.clock, pace=speed)
+            self._begin(playback, None)
+            playback.start()
+        await self._try_tell()
+        return playback
 
     async def trickle(self, resource_id: str, fragment: str, if_match: str | None) -> None:
         """Add candidates of the publisher.
@@ -210,10 +223,12 @@ class IngestSession:
                 await self._dismiss(self._publisher, "replaced")
             yield
 
-    def _begin(self, source: MediaSource, kinds: tuple[str, ...], offer: Offer | None) -> Publisher:
+    def _announce(self, kinds: tuple[str, ...]) -> None:
+        self._intake.begin(has_video="video" in kinds, has_audio="audio" in kinds)
+
+    def _begin(self, source: MediaSource, offer: Offer | None) -> Publisher:
         resource_id, tag = (secrets.token_hex(RESOURCE_BYTES) for _ in range(2))
         publisher = self._publisher = Publisher(resource_id, f'"{tag}"', offer, source)
-        self._intake.begin(has_video="video" in kinds, has_audio="audio" in kinds)
         self._liveness.begin(self._around.clock())
         self._tasks.spawn(self._watch(publisher), name=f"publisher {self.id}")
         if self._intake_task is None:

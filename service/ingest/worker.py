@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
 from service.errors import AtCapacity, ServiceError, SessionNotFound, Unavailable
 from service.events import Event
 from service.ingest.config import IngestConfig, Surroundings
+from service.ingest.container import Container
 from service.ingest.peer import DecodeFailures
+from service.ingest.playback import Playback, Speed
 from service.ingest.ports import limit_udp_ports
 from service.ingest.sdp import parse_offer
 from service.ingest.session import IngestSession
@@ -89,6 +92,16 @@ class IngestWorker:
         session = await self._hold(session_id, None)
         try:
             return await session.feed(kinds)
+        finally:
+            await self._forget_unused(session)
+
+    async def play(
+        self, session_id: SessionId, open_container: Callable[[], Container], speed: Speed
+    ) -> Playback:
+        """Publish a recording, as `open_container` opens it; raises as `offer` does."""
+        session = await self._hold(session_id, None)
+        try:
+            return await session.play(open_container, speed)
         finally:
             await self._forget_unused(session)
 

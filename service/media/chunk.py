@@ -58,6 +58,8 @@ class MediaChunk:
         gaps: What is missing, in order of time.
         skew_s: How much later audio arrives than the video of the same instant; None unless both.
         marks: What is known of it so far.
+        lead_s: How far stream time was ahead of the clock; above zero after a recording that was
+            played faster than real time.
     """
 
     index: int
@@ -66,6 +68,7 @@ class MediaChunk:
     gaps: tuple[Gap, ...] = ()
     skew_s: float | None = None
     marks: Marks = NO_MARKS
+    lead_s: float = 0.0
 
     @property
     def start_s(self) -> float:

@@ -118,6 +118,11 @@ class Chunker:
         """Chunks that have media and are not complete."""
         return len(self._open)
 
+    @property
+    def next_s(self) -> float:
+        """Start of the first chunk that may still be."""
+        return self._next * CHUNK_S
+
     def take_counts(self) -> FrameCounts:
         """What became of the frames since the last call."""
         counts, self._counts = self._counts, Counter()

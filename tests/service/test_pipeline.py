@@ -244,3 +244,38 @@ async def test_sessions_do_not_mix(harness: Harness) -> None:
     assert [event.data["index"] for event in await harness.events()] == [0, 1]
     assert [event.data["index"] for event in await other.events()] == [7, 8]
     assert other.llm.indices == {other_id: [7, 8]}
+
+
+async def test_who_waits_for_room_makes_no_chunk_give_way(harness: Harness) -> None:
+    pipeline = harness.pipeline
+
+    async def put_all() -> None:
+        for index in range(8):
+            await pipeline.wait_room()
+            pipeline.put(make_chunk(index))
+        pipeline.finish()
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(pipeline.run())
+        group.create_task(put_all())
+
+    assert harness.llm.indices == {SESSION: list(range(8))}
+    assert harness.count("chunks_dropped_total", reason="backlog_video") == 0
+
+
+async def test_nobody_waits_for_room_in_a_session_that_is_over(harness: Harness) -> None:
+    harness.compressor.script.failures[0] = [SessionEnded(SESSION, reason="deleted")]
+    for index in range(2):
+        harness.pipeline.put(make_chunk(index))
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        group.create_task(harness.pipeline.wait_room())
+        group.create_task(harness.pipeline.run())
+
+
+async def test_lag_of_what_comes_after_a_fast_recording_is_its_own(harness: Harness) -> None:
+    harness.now_s = STARTED_AT_S + 3.0
+    await harness.work(make_chunk(5, lead_s=10.0))
+
+    [event] = [event for event in await harness.events() if event.type == "chunk"]
+    assert event.data["lag_s"] == 1.0

@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
 from service.ingest.cutter import Cutter
@@ -111,3 +114,40 @@ def test_thumbnails_can_be_left_out() -> None:
     (chunk,) = cutter.cut(stream(0.0, 2.1), STARTED_AT_S + 2.6)[:1]
 
     assert chunk.marks.thumbnail is None
+
+
+def test_a_recording_begins_at_the_edge_of_a_chunk_and_has_a_time_of_its_own() -> None:
+    cutter = make_cutter()
+    begin = Begin(True, True, STARTED_AT_S + 3.3, is_recorded=True)
+
+    # five seconds of media; the clock says that an hour has passed
+    items = [replace(item, at_s=item.at_s + 3.3) for item in stream(0.0, 5.0)]
+    chunks = cutter.cut([begin, *items, Gone()], STARTED_AT_S + 3600)
+
+    assert [chunk.index for chunk in chunks] == [2, 3, 4]
+    assert [gap for chunk in chunks[:-1] for gap in chunk.gaps if gap.start_s >= 4.0] == []
+    assert chunks[0].lead_s == pytest.approx(0.7)
+    assert cutter.is_recorded
+
+
+def test_who_comes_after_a_fast_recording_goes_on_from_its_end() -> None:
+    cutter = make_cutter()
+    begin = Begin(True, True, STARTED_AT_S, is_recorded=True)
+    cutter.cut([begin, *stream(0.0, 10.0), Gone()], STARTED_AT_S + 1.0)
+
+    live = [replace(item, at_s=item.at_s + 1.0) for item in stream(0.0, 2.2)]
+    [chunk] = cutter.cut([Begin(True, True, STARTED_AT_S + 1.0), *live], STARTED_AT_S + 3.2)
+
+    assert (chunk.index, chunk.gaps, chunk.lead_s) == (5, (), 9.0)
+    assert not cutter.is_recorded
+
+
+def test_a_publisher_that_comes_back_soon_keeps_the_clock() -> None:
+    cutter = make_cutter()
+    cutter.cut([Begin(True, True, STARTED_AT_S), *stream(0.0, 2.5), Gone()], STARTED_AT_S + 2.5)
+
+    [chunk] = cutter.cut(
+        [Begin(True, True, STARTED_AT_S + 3.0), *stream(3.0, 6.2)], STARTED_AT_S + 6.2
+    )
+
+    assert (chunk.index, chunk.lead_s) == (2, 0.0)

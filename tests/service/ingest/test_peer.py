@@ -16,7 +16,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from service.clock import steady_clock
 from service.errors import OfferRejected
-from service.ingest.peer import DecodeFailures, Peer, PeerConfig, _Resampler, _to_rgb
+from service.ingest.peer import DecodeFailures, Peer, PeerConfig
 from service.ingest.sdp import Candidate, Offer, parse_fragment, parse_offer
 from service.ingest.source import Picture, Sound
 from tests.eventually import eventually
@@ -230,26 +230,6 @@ async def test_an_offer_that_the_library_cannot_read_is_rejected(peer: Peer) -> 
         await peer.answer(Offer("v=0\r\nm=audio nine X 0\r\n", ("audio",), "abcd"))
 
 
-def test_sound_in_another_format_costs_only_itself() -> None:
-    resampler = _Resampler()
-    stereo = av.AudioFrame.from_ndarray(
-        np.zeros((1, 1920), dtype=np.int16), format="s16", layout="stereo"
-    )
-    stereo.sample_rate = 48_000
-    mono = av.AudioFrame.from_ndarray(
-        np.zeros((1, 160), dtype=np.int16), format="s16", layout="mono"
-    )
-    mono.sample_rate = 8_000
-
-    before = [len(resampler.resample(stereo)) for _ in range(2)]
-    with pytest.raises(ValueError, match="cannot be resampled"):
-        resampler.resample(mono)
-    after = [len(resampler.resample(mono)) for _ in range(2)]
-
-    assert before == [304, 320]
-    assert after[1] == 320
-
-
 class Jumping(MediaStreamTrack):
     """A decoded track whose resolution jumps, for a moment beyond what is taken."""
 
@@ -281,8 +261,3 @@ async def test_pictures_beyond_the_limit_are_counted_and_never_converted(sink: S
     shapes = [picture.convert().shape for picture in sink.pictures]
     assert shapes == [(240, 320, 3), (480, 640, 3), (240, 320, 3)]
     await peer.aclose()
-
-
-def test_a_damaged_picture_is_a_value_error() -> None:
-    with pytest.raises(ValueError, match="cannot be converted"):
-        _to_rgb(av.VideoFrame(0, 0, "yuv420p"))

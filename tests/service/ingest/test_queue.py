@@ -76,3 +76,16 @@ def test_bounds_hold_and_markers_are_never_lost(kinds: list[str]) -> None:
     assert sum(isinstance(item, Picture) for item in left) <= CONFIG.max_pictures
     assert sum(isinstance(item, Picture | Sound) for item in left) <= CONFIG.max_items
     assert len(left) + sum(item is not None for item in lost) == len(kinds)
+
+
+def test_room_is_told_before_anything_is_lost() -> None:
+    queue = MediaQueue(CONFIG)
+    assert (queue.is_full, queue.span_s) == (False, 0.0)
+
+    queue.push(BEGIN)
+    queue.push(make_picture(1.0))
+    queue.push(make_sound(3.5))
+    assert (queue.is_full, queue.span_s) == (False, 2.5)
+
+    queue.push(make_picture(4.0))
+    assert queue.is_full

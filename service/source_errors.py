@@ -1,0 +1,53 @@
+"""Errors of media that the service fetches or is sent as a file; the rest is in `service.errors`.
+
+ServiceError                 code                  HTTP  retryable
+├── MediaUnreadable          media_unreadable       422  no
+├── SourceNotFound           source_not_found       404  no
+├── SourceDenied             source_denied          502  no
+└── Unavailable
+    └── SourceUnreachable    source_unreachable     502  yes
+
+No message holds a URL's user, password, path or query.
+"""
+
+from service.errors import ServiceError, Unavailable
+
+
+class MediaUnreadable(ServiceError):
+    """What was given holds nothing that can be decoded, or too much."""
+
+    code = "media_unreadable"
+    http_status = 422
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the media cannot be used: {reason}")
+
+
+class SourceNotFound(ServiceError):
+    """The session has no such source."""
+
+    code = "source_not_found"
+    http_status = 404
+
+    def __init__(self, source_id: str) -> None:
+        super().__init__(f"no source {source_id!r}", source_id=source_id)
+
+
+class SourceDenied(ServiceError):
+    """The source answers, and does not give its media; asking again would change nothing."""
+
+    code = "source_denied"
+    http_status = 502
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the source refuses: {reason}")
+
+
+class SourceUnreachable(Unavailable):
+    """The source cannot be reached, or was lost."""
+
+    code = "source_unreachable"
+    http_status = 502
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the source cannot be reached: {reason}")

@@ -7,8 +7,9 @@ PY := .venv/bin/python
 TORCH_INDEX ?=
 export RAY_USAGE_STATS_ENABLED = 0
 export TOKENIZERS_PARALLELISM = false
+export NO_MKDOCS_2_WARNING = 1
 
-.PHONY: help demo serve test long fuzz chaos check screenshot format system clean
+.PHONY: help demo serve test long fuzz chaos check docs docs-serve screenshot format system clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 12
@@ -35,12 +36,20 @@ chaos: .venv/ready   ## kill parts of the service under live streams; CHAOS="--k
 serve: .venv/ready   ## the service on http://127.0.0.1:8000
 	$(PY) -m service serve
 
-check: .venv/ready   ## format, lint, types, import contracts
+check: .venv/ready   ## format, lint, types, import contracts, the documentation site
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	.venv/bin/lint-imports
+	$(PY) -m mkdocs build -q --strict
 	@.ci/audit $(PY)
+
+docs: .venv/ready    ## the documentation as a site, in artifacts/site
+	$(PY) -m mkdocs build -q --strict
+	@echo "open artifacts/site/index.html, or: make docs-serve (with search)"
+
+docs-serve: .venv/ready  ## the same on http://127.0.0.1:8088, made again as pages change
+	$(PY) -m mkdocs serve -q --strict -a 127.0.0.1:8088
 
 test: check system   ## everything: unit, real Redis, real Ray cluster, WebRTC peers, Chromium
 	$(PY) -m pytest -n 2 --dist loadgroup

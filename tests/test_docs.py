@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import yaml
 from pydantic import BaseModel
 
 import service.errors
@@ -64,3 +65,20 @@ def test_error_code_is_documented(code: str) -> None:
 @pytest.mark.parametrize("event", get_args(EventType))
 def test_event_type_is_documented(event: str) -> None:
     assert f"`{event}`" in API
+
+
+def test_every_page_is_in_the_sites_navigation() -> None:
+    navigation = yaml.safe_load((DOCS.parent / "mkdocs.yml").read_text())["nav"]
+    listed = {page for page in _pages(navigation) if (DOCS / page).exists()}
+
+    # website/hooks.py adds the decisions
+    pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md") if "adr" not in path.parts}
+    assert pages == listed
+
+
+def _pages(item: object) -> list[str]:
+    if isinstance(item, str):
+        return [item]
+    assert isinstance(item, dict | list)
+    children = item.values() if isinstance(item, dict) else item
+    return [page for child in children for page in _pages(child)]

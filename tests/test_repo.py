@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("compressor", "service", "clients", "benchmarks", "chaos")
+PACKAGES = ("compressor", "service", "clients", "benchmarks", "chaos", "website")
 MODULES = sorted(p.relative_to(ROOT) for name in PACKAGES for p in (ROOT / name).rglob("*.py"))
 NAMED = [path for path in MODULES if path.name not in ("__init__.py", "__main__.py")]
 # adapters to Ray and scripts that only measure: covered by tests/integration and by their own runs

@@ -70,6 +70,7 @@ class AsyncClient:
         return await self.send(calls.create_session(options))
 
     async def get_session(self, session_id: str) -> Session:
+        """A session's record: status, tokens in and kept, lag."""
         return await self.send(calls.get_session(session_id))
 
     async def list_sessions(self) -> tuple[Session, ...]:
@@ -100,6 +101,7 @@ class AsyncClient:
         return await self.send(calls.mint_token(session_id, scopes, ttl_s))
 
     async def timeline(self, session_id: str) -> Timeline:
+        """The chunks in the log and what of them is in context now; questions about them."""
         return await self.send(calls.timeline(session_id))
 
     async def create_rule(

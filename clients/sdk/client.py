@@ -68,6 +68,7 @@ class Client:
         return self.send(calls.create_session(options))
 
     def get_session(self, session_id: str) -> Session:
+        """A session's record: status, tokens in and kept, lag."""
         return self.send(calls.get_session(session_id))
 
     def list_sessions(self) -> tuple[Session, ...]:
@@ -98,6 +99,7 @@ class Client:
         return self.send(calls.mint_token(session_id, scopes, ttl_s))
 
     def timeline(self, session_id: str) -> Timeline:
+        """The chunks in the log and what of them is in context now; questions about them."""
         return self.send(calls.timeline(session_id))
 
     def create_rule(self, session_id: str, condition: str, **options: Unpack[RuleOptions]) -> Rule:

@@ -54,7 +54,7 @@ export function isPassing(error) {
 function explainLoss(error, isForeign) {
   if (!navigator.onLine) return "This device is offline. Connect it, then try again.";
   const advice = isForeign
-    ? `Check that it is running and that OMNISIFT_CORS_ORIGINS there names ${location.origin}.`
+    ? `Check that it is running and that OMNISIFT_API__CORS_ORIGINS there names ${location.origin}.`
     : "Check that it is running, then try again.";
   return `${error.message} ${advice}`;
 }

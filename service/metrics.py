@@ -212,6 +212,11 @@ class Metrics:
             ["modality"],
             registry=registry,
         )
+        self.context_seconds = Gauge(
+            "omnisift_context_seconds",
+            "Seconds of stream of which tokens are held in contexts, all sessions.",
+            registry=registry,
+        )
         self.context_units_total = Counter(
             "omnisift_context_units_total",
             "Units that lost tokens in context; change is demoted (some) or dropped (all), cause "

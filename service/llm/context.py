@@ -137,6 +137,7 @@ class ContextWindow:
         self.rules = rules
         self._units: tuple[Unit, ...] = ()
         self._held = NOTHING
+        self._held_s = 0.0
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -147,6 +148,11 @@ class ContextWindow:
     def held(self) -> TokenCounts:
         """Tokens held by modality."""
         return self._held
+
+    @property
+    def held_s(self) -> float:
+        """Seconds of stream of which anything is held."""
+        return self._held_s
 
     @property
     def num_tokens(self) -> int:
@@ -181,6 +187,7 @@ class ContextWindow:
         self._units = tuple(units)
         video = sum(unit.held.video for unit in units)
         self._held = TokenCounts(video, sum(unit.held.audio for unit in units))
+        self._held_s = sum(unit.end_s - unit.start_s for unit in units if unit.num_tokens)
         assert self.num_tokens <= self.rules.max_tokens, "more tokens than the budget"
 
     def seen(self, window_s: float | None, at_s: float | None) -> tuple[Unit, ...]:

@@ -116,6 +116,7 @@ class EngineStats:
         context_tokens: Stream tokens held, by session.
         video_tokens: Stream tokens of video held, all sessions.
         audio_tokens: Likewise of audio.
+        context_s: Seconds of stream of which tokens are held, all sessions.
         forgotten_units: Units that lost tokens so far, by how.
         forgotten_tokens: Their tokens, by how and by modality.
         steps: Forwards run.
@@ -132,6 +133,7 @@ class EngineStats:
     context_tokens: Mapping[SessionId, int]
     video_tokens: int
     audio_tokens: int
+    context_s: float
     forgotten_units: Mapping[Loss, int]
     forgotten_tokens: Mapping[tuple[Loss, str], int]
     steps: int

@@ -28,6 +28,7 @@ def record(before: EngineStats, after: EngineStats, metrics: Metrics) -> None:
 def _record_memory(before: EngineStats, after: EngineStats, metrics: Metrics) -> None:
     metrics.context_tokens.labels(modality="video").set(after.video_tokens)
     metrics.context_tokens.labels(modality="audio").set(after.audio_tokens)
+    metrics.context_seconds.set(after.context_s)
     for loss, number in _grown(before.forgotten_units, after.forgotten_units):
         metrics.context_units_total.labels(loss.change, loss.cause).inc(number)
     for (loss, modality), number in _grown(before.forgotten_tokens, after.forgotten_tokens):

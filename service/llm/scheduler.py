@@ -219,6 +219,7 @@ class Scheduler:
             context_tokens={s.id: s.context.window.num_tokens for s in self._sessions.values()},
             video_tokens=sum(counts.video for counts in held),
             audio_tokens=sum(counts.audio for counts in held),
+            context_s=sum(s.context.window.held_s for s in self._sessions.values()),
             forgotten_units=self._forgotten.units,
             forgotten_tokens=self._forgotten.tokens,
             steps=self._num_steps,

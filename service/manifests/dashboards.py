@@ -57,6 +57,9 @@ def rate(metric: str, by: str) -> dict[str, str]:
     return {f"{{{{{by}}}}}": f"sum by ({by}) (rate({metric}[1m]))"}
 
 
+HELD_S = "sum(omnisift_context_seconds)"
+LLM_SESSIONS = 'sum(omnisift_sessions_active{stage="llm"})'
+
 OVERVIEW = Dashboard(
     "overview",
     "OmniSIFT Live / Overview",
@@ -80,7 +83,13 @@ OVERVIEW = Dashboard(
         ),
         Panel("Time to first token", quantiles("omnisift_query_ttft_seconds"), "s"),
         Panel(
-            "Context held",
+            "Context held, seconds per session",
+            {"of all sessions": f"{HELD_S} / {LLM_SESSIONS}"},
+            "s",
+            "Stream that an answer can be given from, on average.",
+        ),
+        Panel(
+            "Context held, tokens",
             {"{{modality}}": "sum by (modality) (omnisift_context_tokens)"},
             "short",
             "Stream tokens in the KV caches of all sessions.",
@@ -100,6 +109,12 @@ OVERVIEW = Dashboard(
             rate("omnisift_rebuilds_total", "stage"),
             "ops",
             "A replica took sessions over from one that died or went.",
+        ),
+        Panel(
+            "New sessions refused",
+            rate("omnisift_sessions_refused_total", "reason"),
+            "ops",
+            "The limit that was reached; autoscaling makes room, or the plan has too little.",
         ),
     ),
 )
@@ -123,6 +138,12 @@ STAGES = Dashboard(
         Panel("Tokens in and kept", rate("omnisift_tokens_total", "stage"), "ops"),
         Panel("Keep ratio of a chunk", quantiles("omnisift_keep_ratio", "modality"), "percentunit"),
         Panel("Chunks in context", {"chunks": "sum(rate(omnisift_chunks_total[1m]))"}, "ops"),
+        Panel(
+            "Tasks of a replica",
+            {"{{deployment}} {{replica}}": "omnisift_tasks"},
+            "short",
+            "Follows the number of sessions; one that only grows is a leak.",
+        ),
     ),
 )
 
@@ -183,6 +204,42 @@ INGEST = Dashboard(
     ),
 )
 
+RULES = Dashboard(
+    "rules",
+    "OmniSIFT Live / Watch rules",
+    (
+        Panel(
+            "Asked",
+            rate("omnisift_rule_evaluations_total", "outcome"),
+            "ops",
+            "matched: a rule fired; error: the engine did not answer; late: removed meanwhile.",
+        ),
+        Panel("Time to a probability", quantiles("omnisift_rule_seconds"), "s"),
+        Panel(
+            "Share of the engine's tokens",
+            {
+                "rules": (
+                    "sum(rate(omnisift_rule_tokens_total[1m]))"
+                    " / sum(rate(omnisift_engine_tokens_total[1m]))"
+                )
+            },
+            "percentunit",
+            "What watching costs; the rest is streams and questions.",
+        ),
+        Panel(
+            "Tokens of rules",
+            {"{{replica}}": "sum by (replica) (rate(omnisift_rule_tokens_total[1m]))"},
+            "ops",
+        ),
+        Panel(
+            "Webhooks",
+            rate("omnisift_webhooks_total", "outcome"),
+            "ops",
+            "failed: the receiver did not take it in all attempts; dropped: the queue was full.",
+        ),
+    ),
+)
+
 REDIS = Dashboard(
     "redis",
     "OmniSIFT Live / Redis",
@@ -237,7 +294,7 @@ AUTOSCALING = Dashboard(
 )
 
 DASHBOARDS: Mapping[str, Dashboard] = MappingProxyType(
-    {board.name: board for board in (OVERVIEW, STAGES, ENGINE, INGEST, REDIS, AUTOSCALING)}
+    {board.name: board for board in (OVERVIEW, STAGES, ENGINE, INGEST, RULES, REDIS, AUTOSCALING)}
 )
 
 

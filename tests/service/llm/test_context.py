@@ -160,6 +160,16 @@ def test_unit_without_tokens_counts_as_seen_and_goes_when_it_is_the_oldest() -> 
     assert held(window) == [3, 4]
 
 
+def test_seconds_held_are_those_of_units_with_tokens() -> None:
+    window = ContextWindow(build_rules(20))
+    assert window.held_s == 0.0
+
+    feed(window, build_unit(0), build_unit(1, 0, 0))
+    assert window.held_s == 2.0
+    feed(window, build_unit(2), build_unit(5))
+    assert window.held_s == 4.0
+
+
 def test_smaller_budget_demotes_before_it_drops() -> None:
     window = ContextWindow(build_rules(110, policy=Progressive(0.6, (1.0, 0.5))))
     feed(window, *(build_unit(index, 8, 2) for index in range(4)))

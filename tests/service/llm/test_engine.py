@@ -38,6 +38,7 @@ def test_stats_add_up() -> None:
         context_tokens={SessionId("a"): 5, SessionId("b"): 0},
         video_tokens=3,
         audio_tokens=2,
+        context_s=2.0,
         forgotten_units={},
         forgotten_tokens={},
         steps=3,

@@ -20,6 +20,7 @@ IDLE = EngineStats(
     context_tokens={},
     video_tokens=0,
     audio_tokens=0,
+    context_s=0.0,
     forgotten_units={},
     forgotten_tokens={},
     steps=0,
@@ -92,3 +93,4 @@ def test_metrics_follow_what_contexts_hold_and_lose() -> None:
     assert count("units_total", change="demoted", cause="budget") > 3
     num_held = len(desk.scheduler.held(SessionId("a")))
     assert count("units_total", change="dropped", cause="budget") == 12 - num_held
+    assert count("seconds") == 2.0 * num_held

@@ -1,4 +1,4 @@
-"""The command line: `omnisift publish | ask | watch | sessions`. Knows only `clients.sdk`."""
+"""The command line: `omnisift`, see docs/cli.md. Knows only `clients.sdk`."""
 
 from clients.cli.entry import main
 

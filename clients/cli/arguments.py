@@ -6,7 +6,9 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 from clients.cli import exits
+from clients.cli.completion import add_completion
 from clients.cli.environment import Environment
+from clients.cli.rules import add_rules
 
 AddParser = Callable[..., argparse.ArgumentParser]
 
@@ -34,6 +36,8 @@ def build_parser(environment: Environment) -> argparse.ArgumentParser:
     _add_ask(add)
     _add_watch(add)
     _add_sessions(add)
+    add_rules(add)
+    add_completion(add)
     return parser
 
 

@@ -5,15 +5,17 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from clients.cli import exits
 from clients.cli.arguments import build_parser
 from clients.cli.ask import ask
+from clients.cli.completion import complete, run_completion
 from clients.cli.console import Console
 from clients.cli.environment import read_environment
 from clients.cli.publish import Order, run_publish
+from clients.cli.rules import run_rules
 from clients.cli.sessions import end_session, list_sessions, share_session, show_session
 from clients.cli.watch import watch
 from clients.sdk import AsyncClient, Client, MissingDependency, OmniSiftError, SourceUnavailable
@@ -28,12 +30,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: Arguments without the program's name; None takes those of the process.
     """
-    parser = build_parser(read_environment())
+    environment = read_environment()
+    parser = build_parser(environment)
+    if environment.completes:
+        complete(parser)
     options = parser.parse_args(argv)
     _check(parser, options)
-    console = Console()
+    console = Console(is_plain=environment.is_plain)
     try:
-        _run(options, console)
+        return _RUNS[options.command](options, console) or exits.DONE
     except OmniSiftError as exc:
         end = exits.exit_for(exc)
         console.note(f"omnisift: {exc}" + (f". {end.hint}" if end.hint else ""))
@@ -50,29 +55,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     return exits.DONE
 
 
-def _run(options: argparse.Namespace, console: Console) -> None:
-    if options.command == "publish":
-        _publish(options, console)
-        return
+def _ask(options: argparse.Namespace, console: Console) -> None:
     with Client(options.url, api_key=options.api_key) as client:
-        if options.command == "ask":
-            _ask(client, options, console)
-        elif options.command == "watch":
-            watch(
-                client,
-                console,
-                options.session,
-                replay=not options.no_replay,
-                is_json=options.json,
-            )
-        elif options.action == "list":
+        _ask_with(client, options, console)
+
+
+def _watch(options: argparse.Namespace, console: Console) -> None:
+    with Client(options.url, api_key=options.api_key) as client:
+        watch(client, console, options.session, replay=not options.no_replay, is_json=options.json)
+
+
+def _sessions(options: argparse.Namespace, console: Console) -> None:
+    with Client(options.url, api_key=options.api_key) as client:
+        if options.action == "list":
             list_sessions(client, console, is_json=options.json)
-        else:
-            act = {"show": show_session, "share": share_session, "end": end_session}
-            act[options.action](client, console, options.session, is_json=options.json)
+            return
+        act = {"show": show_session, "share": share_session, "end": end_session}
+        act[options.action](client, console, options.session, is_json=options.json)
 
 
-def _ask(client: Client, options: argparse.Namespace, console: Console) -> None:
+def _ask_with(client: Client, options: argparse.Namespace, console: Console) -> None:
     ask(
         client,
         console,
@@ -123,6 +125,17 @@ def _open_source(options: argparse.Namespace) -> "Source":
             hint = "See --camera DEVICE, --microphone DEVICE, --no-microphone"
             raise SourceUnavailable(f"{exc}. {hint}") from exc
     return media.open_file(options.file, loop=options.loop)
+
+
+# what a command returns, if anything, is the exit code
+_RUNS: dict[str, Callable[[argparse.Namespace, Console], int | None]] = {
+    "publish": _publish,
+    "ask": _ask,
+    "watch": _watch,
+    "sessions": _sessions,
+    "rules": run_rules,
+    "completion": run_completion,
+}
 
 
 def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

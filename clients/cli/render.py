@@ -1,14 +1,22 @@
 """Values as lines of text. Knows nothing about terminals; every function is pure."""
 
-from clients.sdk.events import ChunkEvent, DroppedEvent, Event, StatusEvent, TurnEvent
+from collections.abc import Sequence
+
+from clients.cli.table import Table
+from clients.sdk.events import (
+    ChunkEvent,
+    DroppedEvent,
+    Event,
+    MomentEvent,
+    RuleEvent,
+    StatusEvent,
+    TurnEvent,
+)
 from clients.sdk.models import Answer, ModalityTokens, Session, Tokens
 
 WATCH_HEADER = (
     f"{'at':>8}  {'event':<10} {'stream':>15}"
     f"  {'video':>12}  {'audio':>10}  {'kept':>5}  {'lag':>7}"
-)
-SESSION_HEADER = (
-    f"{'session':<28} {'status':<10} {'profile':<9} {'stream':>9} {'kept':>5} {'lag':>7}"
 )
 
 
@@ -58,6 +66,10 @@ def _told(event: Event) -> str:
         return f"dropped    {which}: {event.reason}"
     if isinstance(event, TurnEvent):
         return f"asked      {event.turn.question!r}: {event.turn.answer!r}"
+    if isinstance(event, RuleEvent):
+        return f"rule       {event.condition!r} at {percent(event.probability)}: {event.rule_id}"
+    if isinstance(event, MomentEvent):
+        return f"{event.type:<10} at {event.start_s:.1f} s"
     return event.type
 
 
@@ -72,13 +84,20 @@ def answer_summary(answer: Answer) -> str:
     )
 
 
-def session_line(session: Session) -> str:
-    """One session as a line under `SESSION_HEADER`."""
-    return (
-        f"{session.id:<28} {session.status:<10} {session.profile:<9}"
-        f" {clock(session.stream_s):>9} {percent(session.keep_ratio):>5}"
-        f" {seconds(session.lag_s):>7}"
-    )
+def session_table(sessions: Sequence[Session]) -> Table:
+    """Sessions, one a row."""
+    rows = [
+        (
+            session.id,
+            session.status,
+            session.profile,
+            clock(session.stream_s),
+            percent(session.keep_ratio),
+            seconds(session.lag_s),
+        )
+        for session in sessions
+    ]
+    return Table(("session", "status", "profile", ">stream", ">kept", ">lag"), rows)
 
 
 def session_card(session: Session) -> str:

@@ -1,7 +1,7 @@
 """`omnisift sessions`. Knows nothing about options or exit codes."""
 
 from clients.cli.console import Console
-from clients.cli.render import SESSION_HEADER, session_card, session_line
+from clients.cli.render import session_card, session_table
 from clients.sdk import Client
 from clients.sdk.codec import encode
 
@@ -15,9 +15,7 @@ def list_sessions(client: Client, console: Console, *, is_json: bool) -> None:
     if not sessions:
         console.note("there are no sessions; start one by 'omnisift publish --synthetic'")
         return
-    console.result(SESSION_HEADER)
-    for session in sessions:
-        console.result(session_line(session))
+    console.table(session_table(sessions))
 
 
 def show_session(client: Client, console: Console, session_id: str, *, is_json: bool) -> None:

@@ -16,7 +16,7 @@ from clients.sdk.calls import AskOptions, Call, RuleOptions, SessionOptions
 from clients.sdk.errors import OmniSiftError, TimedOut
 from clients.sdk.events import Event
 from clients.sdk.feed import SILENCE_LIMIT_S, EventFeed
-from clients.sdk.models import Answer, Rule, Session, SessionToken, Timeline, Turn
+from clients.sdk.models import Answer, Model, Rule, Session, SessionToken, Timeline, Turn
 from clients.sdk.transport import (
     DEFAULT_URL,
     POLL_S,
@@ -37,11 +37,14 @@ class AsyncClient:
     an `ApiError` such as `NotFound`; see `clients.sdk.errors`. Generators that are not run to
     their end want `contextlib.aclosing`, so that their connection is closed at once.
 
-        async with AsyncClient() as client:
-            session = await client.create_session(profile="live")
-            ...  # publish to it
-            await client.wait_until_live(session.id)
-            print((await client.ask(session.id, "what is seen ?")).answer)
+        >>> async def main():
+        ...     async with AsyncClient("http://127.0.0.1:8000") as client:
+        ...         session = await client.create_session(profile="live")
+        ...         # something publishes to it
+        ...         await client.wait_until_live(session.id)
+        ...         print((await client.ask(session.id, "What is seen?")).answer)
+        >>> asyncio.run(main())
+        a red circle
 
     Args:
         base_url: Where the service is.
@@ -99,6 +102,10 @@ class AsyncClient:
             Forbidden: The key lacks a scope, or is itself a token.
         """
         return await self.send(calls.mint_token(session_id, scopes, ttl_s))
+
+    async def models(self) -> tuple[Model, ...]:
+        """The models that answer: a service runs one."""
+        return await self.send(calls.models())
 
     async def timeline(self, session_id: str) -> Timeline:
         """The chunks in the log and what of them is in context now; questions about them."""

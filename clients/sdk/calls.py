@@ -13,6 +13,8 @@ from clients.sdk.codec import decode
 from clients.sdk.errors import Conflict, MalformedAnswer, error_from_response
 from clients.sdk.models import (
     Answer,
+    Model,
+    ModelList,
     Rule,
     RuleList,
     Session,
@@ -153,6 +155,11 @@ def mint_token(
 ) -> Call[SessionToken]:
     body = {"scopes": None if scopes is None else list(scopes), "ttl_s": ttl_s}
     return _post(f"{session_path(session_id)}/tokens", body, _json_as(SessionToken))
+
+
+def models() -> Call[tuple[Model, ...]]:
+    read = _json_as(ModelList)
+    return Call("GET", "v1/models", lambda reply: read(reply).data)
 
 
 def ask(session_id: str, question: str, options: AskOptions) -> Call[Answer]:

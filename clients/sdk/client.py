@@ -15,7 +15,7 @@ from clients.sdk.calls import AskOptions, Call, RuleOptions, SessionOptions
 from clients.sdk.errors import OmniSiftError, TimedOut
 from clients.sdk.events import Event
 from clients.sdk.feed import SILENCE_LIMIT_S, EventFeed
-from clients.sdk.models import Answer, Rule, Session, SessionToken, Timeline, Turn
+from clients.sdk.models import Answer, Model, Rule, Session, SessionToken, Timeline, Turn
 from clients.sdk.transport import (
     DEFAULT_URL,
     POLL_S,
@@ -35,11 +35,12 @@ class Client:
     Every method raises an `OmniSiftError`: `ConnectionFailed`, `TimedOut`, `MalformedAnswer` or
     an `ApiError` such as `NotFound`; see `clients.sdk.errors`.
 
-        with Client() as client:
-            session = client.create_session(profile="live")
-            ...  # publish to it
-            client.wait_until_live(session.id)
-            print(client.ask(session.id, "what is seen ?").answer)
+        >>> with Client("http://127.0.0.1:8000") as client:
+        ...     session = client.create_session(profile="live")
+        ...     # something publishes to it
+        ...     live = client.wait_until_live(session.id)
+        ...     print(client.ask(session.id, "What is seen?").answer)
+        a red circle
 
     Args:
         base_url: Where the service is.
@@ -98,12 +99,26 @@ class Client:
         """
         return self.send(calls.mint_token(session_id, scopes, ttl_s))
 
+    def models(self) -> tuple[Model, ...]:
+        """The models that answer: a service runs one.
+
+        >>> [model.id for model in client.models()]
+        ['omnisift-tiny']
+        """
+        return self.send(calls.models())
+
     def timeline(self, session_id: str) -> Timeline:
         """The chunks in the log and what of them is in context now; questions about them."""
         return self.send(calls.timeline(session_id))
 
     def create_rule(self, session_id: str, condition: str, **options: Unpack[RuleOptions]) -> Rule:
-        """Watch for a condition; a `RuleEvent` tells when it comes to hold."""
+        """Watch for a condition; a `RuleEvent` tells when it comes to hold.
+
+        >>> rule = client.create_rule(session.id, "Did you hear a beep?", cooldown_s=60)
+        >>> [rule.condition for rule in client.list_rules(session.id)]
+        ['Did you hear a beep?']
+        >>> client.delete_rule(session.id, rule.id)
+        """
         return self.send(calls.create_rule(session_id, condition, options))
 
     def list_rules(self, session_id: str) -> tuple[Rule, ...]:
@@ -161,6 +176,10 @@ class Client:
         Asked once more where a part of the service was away and no text had come; an answer cut
         after that raises `Unavailable` with code `answer_interrupted`. Closing the generator
         cancels the question.
+
+            >>> *pieces, answer = client.ask_stream(session.id, "What is seen?")
+            >>> "".join(pieces) == answer.answer
+            True
         """
         call = calls.ask_stream(session_id, question, options)
         for is_last in (False, True):

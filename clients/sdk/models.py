@@ -141,6 +141,25 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Model:
+    """A model that answers.
+
+    Attributes:
+        created_at_s: Unix time (`created` in JSON).
+    """
+
+    id: str
+    created_at_s: int = field(metadata={"json": "created"})
+
+
+@dataclass(frozen=True, slots=True)
+class ModelList:
+    """Models; a service runs one."""
+
+    data: tuple[Model, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SessionToken:
     """A short-lived credential for one session; `api_key` of a client takes it.
 
@@ -276,6 +295,8 @@ __all__ = [
     "Gap",
     "HeldTokens",
     "ModalityTokens",
+    "Model",
+    "ModelList",
     "Rule",
     "RuleList",
     "Session",

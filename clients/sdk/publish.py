@@ -87,8 +87,13 @@ async def publish(
 
     Cancelling ends it cleanly; the WHIP resource is deleted either way, and the session stays.
 
-        with open_synthetic() as source:
-            await publish(client, session.id, source, duration_s=10)
+        >>> async def main():
+        ...     async with AsyncClient("http://127.0.0.1:8000") as client:
+        ...         session = await client.create_session()
+        ...         with open_synthetic() as source:
+        ...             return await publish(client, session.id, source, duration_s=0.5)
+        >>> asyncio.run(main()).state
+        'done'
 
     Args:
         client: Of the service that holds the session.

@@ -212,6 +212,10 @@ def _add_session_routes(app: FastAPI, fake: FakeService) -> None:
     async def get(id_: str) -> Any:
         return fake.feeds[id_].record if id_ in fake.feeds else _missing(id_)
 
+    @app.get("/v1/models")
+    async def models() -> schemas.ModelList:
+        return schemas.ModelList(data=[schemas.Model(id="omnisift-tiny", created=1000)])
+
     @app.post("/v1/sessions/{id_}/tokens", status_code=201)
     async def mint(id_: str, body: schemas.CreateToken) -> schemas.SessionToken:
         return schemas.SessionToken(

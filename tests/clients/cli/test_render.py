@@ -94,7 +94,7 @@ def test_answer_summary_says_what_it_cost_and_saw() -> None:
     )
 
 
-def test_session_line_is_under_its_header_and_the_card_says_all() -> None:
+def test_session_is_a_row_and_a_card() -> None:
     session = Session(
         "s0",
         "ended",
@@ -108,9 +108,15 @@ def test_session_line_is_under_its_header_and_the_card_says_all() -> None:
         metadata={"place": "roof"},
     )
 
-    text = render.session_line(session)
-    assert text.index("live") == render.SESSION_HEADER.index("profile")
-    assert len(text) == len(render.SESSION_HEADER)
+    table = render.session_table([session])
+    assert dict(zip(table.columns, table.rows[0], strict=True)) == {
+        "session": "s0",
+        "status": "ended",
+        "profile": "live",
+        ">stream": "00:06",
+        ">kept": "27 %",
+        ">lag": "-",
+    }
     card = render.session_card(session).splitlines()
     assert card[1] == "status         ended (deleted)"
     assert card[3] == "stream         00:06 in 3 chunks"

@@ -292,3 +292,9 @@ def test_rules_come_and_go(client: Client, feed: Feed) -> None:
     assert client.list_rules("s0") == ()
     with pytest.raises(NotFound):
         client.delete_rule("s0", rule.id)
+
+
+def test_model_is_told(client: Client) -> None:
+    assert [(model.id, model.created_at_s) for model in client.models()] == [
+        ("omnisift-tiny", 1000)
+    ]

@@ -84,8 +84,8 @@ class Metrics:
     def _add_ingest(self, registry: CollectorRegistry) -> None:
         self.ingest_frames_total = Counter(
             "omnisift_ingest_frames_total",
-            "Media frames received; result is used, skipped (not sampled), late, undecodable or "
-            "oversized.",
+            "Media frames received; result is used, skipped (not sampled), late, undecodable, "
+            "oversized or, of unknown modality, unreadable (a packet that was left out).",
             ["modality", "result"],
             registry=registry,
         )

@@ -30,6 +30,7 @@ from service.clock import Clock
 from service.errors import OfferRejected
 from service.ingest.conversion import Resampler, to_rgb
 from service.ingest.sdp import BitrateHint, Candidate, Offer, hint_bitrate
+from service.ingest.shield import shield_decoder, shield_transport
 from service.ingest.source import MediaSink, MediaSource, Picture, Sound
 from service.media.timeline import Placed, Timeline, TimelineConfig
 from service.tasks import TaskSet, detached
@@ -96,7 +97,7 @@ class Peer(MediaSource):
             raise OfferRejected("no candidates could be gathered in time") from error
         # NOTE: on text that it does not expect aiortc raises whatever its parser stumbled over
         except Exception as error:
-            raise OfferRejected(str(error) or type(error).__name__) from error
+            raise OfferRejected(f"it cannot be read ({error!r})") from error
 
     async def add_candidates(self, candidates: Sequence[Candidate], *, is_last: bool) -> None:
         """Add addresses of the publisher; those that cannot be used are left out (RFC 9725)."""
@@ -126,6 +127,10 @@ class Peer(MediaSource):
             transceiver = connection.addTransceiver(kind, direction="recvonly")
             # NOTE: set after the remote description, preferences are silently ignored
             transceiver.setCodecPreferences(_codecs(kind))
+            shield_decoder(transceiver.receiver, partial(self._sink.discard, kind))
+        leave_out = partial(self._sink.discard, "unknown", "unreadable")
+        for transport in {one.receiver.transport for one in connection.getTransceivers()}:
+            shield_transport(transport, leave_out)
         async with asyncio.timeout(self._config.answer_s):
             await connection.setRemoteDescription(RTCSessionDescription(offer.sdp, "offer"))
             await connection.setLocalDescription(await connection.createAnswer())

@@ -56,7 +56,7 @@ class MediaSink(Protocol):
         ...
 
     def discard(self, modality: str, result: str = "undecodable") -> None:
-        """Count a frame that could not be decoded."""
+        """Count what is not used; modality is video, audio or, of a mere packet, unknown."""
         ...
 
 

@@ -20,28 +20,12 @@ from service.ingest.peer import DecodeFailures, Peer, PeerConfig
 from service.ingest.sdp import Candidate, Offer, parse_fragment, parse_offer
 from service.ingest.source import Picture, Sound
 from tests.eventually import eventually
+from tests.service.ingest.sink import Sink
 from tests.webrtc import BrokenCamera, Camera, Microphone, Publisher, split_candidates
 
 pytestmark = pytest.mark.webrtc
 
 WAIT_S = 20.0
-
-
-class Sink:
-    """Keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.pictures: list[Picture] = []
-        self.sounds: list[Sound] = []
-        self.discarded: Counter[str] = Counter()
-        self.results: set[str] = set()
-
-    def push(self, item: Picture | Sound) -> None:
-        (self.pictures if isinstance(item, Picture) else self.sounds).append(item)  # type: ignore[arg-type]  # by kind
-
-    def discard(self, modality: str, result: str = "undecodable") -> None:
-        self.discarded[modality] += 1
-        self.results.add(result)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ ACCEPTED_CODECS = {"audio": ("opus",), "video": ("vp8", "h264")}
 SENDING = frozenset({"sendonly", "sendrecv"})
 DIRECTIONS = SENDING | {"recvonly", "inactive"}
 MAX_CANDIDATES = 64  # of one fragment; a client has a handful of addresses
+FINGERPRINTS = frozenset({"sha-256", "sha-384", "sha-512"})  # RFC 8122 section 5; what aiortc has
+MAX_PORT = 65_535
 
 _RTPMAP = re.compile(r"a=rtpmap:(\d+) (?:VP8|H264)/", re.IGNORECASE)
 _FMTP = re.compile(r"a=fmtp:(\d+) ")
@@ -105,6 +107,8 @@ def parse_offer(sdp: str) -> Offer:
         raise OfferRejected("the body is not a session description")
     try:
         session, sections = _parse(sdp)
+        for section in sections:
+            list(_candidates(section))
     except ValueError as error:
         raise OfferRejected(str(error)) from error
     if not sections:
@@ -125,10 +129,10 @@ def parse_fragment(text: str) -> Fragment:
     """
     try:
         session, sections = _parse(text)
+        parts = (session, *sections)
+        candidates = tuple(chain.from_iterable(_candidates(part) for part in parts))
     except ValueError as error:
         raise BadRequest(str(error), field="body") from error
-    parts = (session, *sections)
-    candidates = tuple(chain.from_iterable(_candidates(part) for part in parts))
     if len(candidates) > MAX_CANDIDATES:
         raise BadRequest(f"more than {MAX_CANDIDATES} candidates in one fragment", field="body")
     ufrags = list(chain.from_iterable(part.values("ice-ufrag") for part in parts))
@@ -206,6 +210,9 @@ def _check_transport(section: _Section, session: _Section) -> None:
     for name in ("ice-ufrag", "ice-pwd", "fingerprint", "setup"):
         if not (section.has(name) or session.has(name)):
             raise OfferRejected(f"the {section.kind} section has no {name}")
+    fingerprints = (*section.values("fingerprint"), *session.values("fingerprint"))
+    if not any(value.partition(" ")[0].lower() in FINGERPRINTS for value in fingerprints):
+        raise OfferRejected(f"no fingerprint is of a known hash: {', '.join(sorted(FINGERPRINTS))}")
     for name in ("mid", "rtcp-mux"):
         if not section.has(name):
             raise OfferRejected(f"the {section.kind} section has no {name}")
@@ -227,6 +234,7 @@ def _candidates(section: _Section) -> Iterator[Candidate]:
     for value in section.values("candidate"):
         fields = value.split()
         numbers = fields[1:2] + fields[3:4] + fields[5:6]
-        if len(fields) < 8 or fields[6] != "typ" or not all(map(str.isdecimal, numbers)):
-            raise BadRequest(f"malformed candidate {value[:60]!r}", field="body")
+        is_formed = len(fields) >= 8 and fields[6] == "typ" and all(map(str.isdecimal, numbers))
+        if not is_formed or int(fields[5]) > MAX_PORT:
+            raise ValueError(f"malformed candidate {value[:60]!r}")
         yield Candidate(value, mid)

@@ -1,3 +1,5 @@
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -6,7 +8,10 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
 from clients.sdk import AsyncClient
+from service.api.app import ApiConfig, create_app
+from tests.damage import DATA, contents
 from tests.eventually import eventually
+from tests.local import LocalBackend, served
 from tests.webrtc import Camera, Microphone
 
 SDP = {"Content-Type": "application/sdp"}
@@ -107,6 +112,40 @@ async def test_bad_sdp_is_400_and_leaves_no_open_session(
     assert response.status_code == 400
     assert response.json()["error"]["code"] == "offer_rejected"
     assert [one.status for one in await client.list_sessions()] == ["ended"]
+
+
+@pytest.fixture
+async def light(light_backend: LocalBackend) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a service without a model."""
+    app = create_app(light_backend, ApiConfig())
+    async with served(app) as url, httpx.AsyncClient(base_url=url, timeout=20.0) as http:
+        yield http
+
+
+def held() -> tuple[int, int]:
+    """Tasks and file descriptors of this process."""
+    return len(asyncio.all_tasks()), len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.webrtc
+async def test_every_damaged_offer_is_refused_and_leaves_nothing_behind(
+    light: httpx.AsyncClient,
+) -> None:
+    session = (await light.post("/v1/sessions")).json()
+    path = f"/v1/sessions/{session['id']}/whip"
+    refused = {}
+
+    await light.post(path, content="this is no SDP", headers=SDP)  # opens connections that stay
+    before = held()
+    for name, offer in contents("sdp"):
+        response = await light.post(path, content=offer, headers=SDP)
+        refused[name] = (response.status_code, response.json()["error"]["code"])
+
+    known = {(400, "offer_rejected"), (422, "unprocessable")}
+    assert {name: got for name, got in refused.items() if got not in known} == {}
+    await eventually(lambda: held() == before)
+    whole = (DATA / "sdp-of-chromium.sdp").read_bytes()
+    assert (await light.post(path, content=whole, headers=SDP)).status_code == 201
 
 
 async def test_wrong_content_type_is_415(http: httpx.AsyncClient, client: AsyncClient) -> None:

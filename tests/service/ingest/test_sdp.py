@@ -103,6 +103,8 @@ async def test_an_offer_of_a_real_peer_is_taken() -> None:
         (sdp(SESSION, without(AUDIO, "a=ice-ufrag")), "no ice-ufrag"),
         (sdp(SESSION, without(AUDIO, "a=ice-pwd")), "no ice-pwd"),
         (sdp(SESSION, without(AUDIO, "a=fingerprint")), "no fingerprint"),
+        (sdp(SESSION, changed(AUDIO, TRANSPORT[2], "a=fingerprint:md9 AA")), "known hash"),
+        (sdp(SESSION, AUDIO, ["a=candidate:1 1 udp 5 192.0.2.1"]), "malformed candidate"),
         (sdp(SESSION, without(AUDIO, "a=setup")), "no setup"),
         (sdp(SESSION, without(AUDIO, "a=mid")), "no mid"),
         (sdp(SESSION, without(AUDIO, "a=rtcp-mux")), "no rtcp-mux"),
@@ -167,6 +169,7 @@ def test_a_fragment_may_hold_only_the_end_of_candidates() -> None:
         "a=candidate:1 1 udp 5 192.0.2.1 50000",
         "a=candidate:1 one udp 5 192.0.2.1 50000 typ host",
         "a=candidate:1 1 udp 5 192.0.2.1 port typ host",
+        "a=candidate:1 1 udp 5 192.0.2.1 65536 typ host",
         "\r\n".join([f"a=candidate:{CANDIDATE}"] * (MAX_CANDIDATES + 1)),
     ],
 )

@@ -34,6 +34,14 @@ class Quotas(Protocol):
         """
         ...
 
+    async def close_session(self, key_id: str | None, session_id: SessionId) -> None:
+        """Count a session no longer, for one whose record is erased; others are found out.
+
+        Raises:
+            StoreUnavailable: It stays counted for half a minute at the limit.
+        """
+        ...
+
     async def begin_question(self, key_id: str | None, question_id: str) -> None:
         """Admit a question; call `end_question` when it is answered or given up.
 
@@ -87,6 +95,10 @@ class RedisQuotas(Quotas):
         raise RateLimited(
             what="open sessions", limit=self._limits.max_sessions, retry_after_s=RETRY_SESSION_S
         )
+
+    async def close_session(self, key_id: str | None, session_id: SessionId) -> None:
+        if key_id is not None:
+            await self._client.call("ZREM", quota_scripts.open_key(key_id), session_id)
 
     async def begin_question(self, key_id: str | None, question_id: str) -> None:
         if key_id is None:

@@ -173,6 +173,12 @@ class RedisSessionStore(SessionStore):
         )
         return bool(is_done)
 
+    async def erase(self, session_id: SessionId, *, key_id: str | None = None) -> None:
+        await self._client.call("UNLINK", *scripts.keys(session_id))
+        for index in {scripts.index_key(None), scripts.index_key(key_id)}:
+            await self._client.call("ZREM", index, session_id)
+        self._last_read.pop(session_id, None)
+
     async def claim(
         self,
         session_id: SessionId,

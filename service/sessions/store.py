@@ -101,6 +101,13 @@ class SessionStore(Protocol):
         """End a session; False when it had ended before. Its keys expire some time later."""
         ...
 
+    async def erase(self, session_id: SessionId, *, key_id: str | None = None) -> None:
+        """Delete all that is known of a session, which `key_id` owned; best after its end.
+
+        One that is not there is fine. Whoever still writes to it raises `SessionNotFound`.
+        """
+        ...
+
     async def claim(
         self,
         session_id: SessionId,

@@ -199,3 +199,17 @@ async def test_without_redis_questions_are_counted_here_and_no_session_is_admitt
     await quotas.begin_question("alice", "q3")
     await quotas.end_question("alice", "never begun")
     await quotas.aclose()
+
+
+async def test_closed_session_makes_room_at_once(
+    quotas: RedisQuotas, store: RedisSessionStore
+) -> None:
+    await opened(quotas, store, "s1")
+    await opened(quotas, store, "s2")
+    await store.erase(SessionId("s1"), key_id="alice")
+
+    await quotas.close_session("alice", SessionId("s1"))
+
+    await quotas.open_session("alice", SessionId("s3"))
+    with pytest.raises(RateLimited):
+        await quotas.open_session("alice", SessionId("s4"))

@@ -315,3 +315,28 @@ def fired(rule_id: str, index: int, at_s: float = 8.0) -> Verdict:
 async def told(store: RedisSessionStore) -> list[str]:
     events = await store.events(SID, after=None, block_s=0.0)
     return [str(event.data["rule_id"]) for _, event in events]
+
+
+async def test_erased_session_leaves_nothing(store: RedisSessionStore, admin: redis.Redis) -> None:
+    await log_chunks(store, 2)
+    await store.publish(Event("chunk", SID, 1.0))
+    await store.add_rule(SID, RULE, max_rules=1)
+    await store.add_turn(SID, TURN)
+    assert set(keys(SID)) == {key.decode() for key in admin.keys("*{s1}*")}
+
+    for _ in range(2):
+        await store.erase(SID)
+
+    assert admin.keys("*") == []
+    with pytest.raises(SessionNotFound):
+        await store.recall(SID)
+
+
+async def test_erased_session_leaves_the_index_of_its_key(
+    store: RedisSessionStore, admin: redis.Redis
+) -> None:
+    await store.create(SID, CONFIG, 1.0, key_id="alice")
+
+    await store.erase(SID, key_id="alice")
+
+    assert admin.keys("*") == []

@@ -226,6 +226,23 @@ class RulesSettings(Part):
         return hosts
 
 
+class ClipsSettings(Part):
+    """Questions about files."""
+
+    max_body_bytes: int = Field(
+        32 << 20,
+        ge=1024,
+        le=80 << 20,  # a file is three quarters of it, and goes to ingest in one message of 64 MiB
+        description="largest body of a chat completion; a file in it is a quarter smaller",
+    )
+    max_at_once: int = Field(
+        4, ge=1, description="chat completions over `API__MAX_JSON_BYTES` per replica; more get 503"
+    )
+    upload_s: float = Field(60.0, gt=0, description="how long the body of one may take to arrive")
+    max_clip_s: float = Field(600.0, gt=0, description="longer files are refused")
+    wait_s: float = Field(300.0, gt=0, description="how long a file may take to be in context")
+
+
 class AuthSettings(Part):
     """API keys and what may be done with one."""
 
@@ -311,6 +328,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     tracing: TracingSettings = TracingSettings()
     rules: RulesSettings = RulesSettings()
+    clips: ClipsSettings = ClipsSettings()
     auth: AuthSettings = AuthSettings()
 
     @property

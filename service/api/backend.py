@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from service.ingest.clip import ClipKind
 from service.ingest.whip import WhipAnswer
 from service.sessions.quotas import Quotas
 from service.sessions.record import SessionId
@@ -40,6 +41,15 @@ class IngestStage(Protocol):
 
     async def hangup(self, session_id: SessionId, resource_id: str) -> None:
         """Close the publisher's connection; the session goes on and can be published to again."""
+        ...
+
+    async def digest(self, session_id: SessionId, content: bytes, kind: ClipKind) -> None:
+        """Take a whole file into a new session; returns when all of it is in context.
+
+        Raises:
+            MediaUnreadable: It is not of this kind, too long, or nothing in it can be decoded.
+            AtCapacity: No replica takes another session now.
+        """
         ...
 
     async def end(self, session_id: SessionId, reason: str) -> None:

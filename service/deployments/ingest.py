@@ -13,7 +13,9 @@ from service.deployments.answers import answer
 from service.deployments.remote import RemoteCompressor, RemoteEncoder, RemoteLLM
 from service.deployments.replica import Replica
 from service.errors import ServiceError
+from service.ingest.clip import ClipKind
 from service.ingest.config import IngestConfig, Surroundings
+from service.ingest.container import ContainerLimits
 from service.ingest.liveness import LivenessConfig
 from service.ingest.peer import PeerConfig
 from service.ingest.whip import WhipAnswer
@@ -21,7 +23,7 @@ from service.ingest.worker import IngestWorker
 from service.media.chunker import ChunkerConfig
 from service.pipeline import PipelineConfig, Stages
 from service.sessions.record import SessionId
-from service.settings import IngestSettings, Settings
+from service.settings import Settings
 
 POLL_S = 0.25
 
@@ -50,9 +52,7 @@ class IngestDeployment:
             steady_clock(),
             self._replica.tracing,
         )
-        self._worker = IngestWorker(
-            around, _config(settings.ingest, has_thumbnails=settings.store.thumbnails)
-        )
+        self._worker = IngestWorker(around, _config(settings))
 
     async def offer(
         self, session_id: SessionId, sdp: str, *, steal_from: str | None = None
@@ -81,6 +81,16 @@ class IngestDeployment:
         self, session_id: SessionId, resource_id: str, *, steal_from: str | None = None
     ) -> ServiceError | None:
         return await answer(self._worker.hangup(session_id, resource_id, steal_from=steal_from))
+
+    async def digest(
+        self,
+        session_id: SessionId,
+        content: bytes,
+        kind: ClipKind,
+        *,
+        steal_from: str | None = None,
+    ) -> ServiceError | None:
+        return await answer(self._worker.digest(session_id, content, kind, steal_from=steal_from))
 
     async def end(
         self, session_id: SessionId, reason: str, *, steal_from: str | None = None
@@ -130,19 +140,25 @@ def _is_one_running() -> bool:
     return any(state == "RUNNING" and number > 0 for state, number in states)
 
 
-def _config(settings: IngestSettings, *, has_thumbnails: bool) -> IngestConfig:
+def _config(settings: Settings) -> IngestConfig:
+    limits = settings.ingest
     return IngestConfig(
-        has_thumbnails=has_thumbnails,
-        max_sessions=settings.max_sessions,
-        udp_ports=settings.udp_ports,
+        has_thumbnails=settings.store.thumbnails,
+        max_sessions=limits.max_sessions,
+        udp_ports=limits.udp_ports,
         liveness=LivenessConfig(
-            no_media_s=settings.no_media_s,
-            idle_s=settings.idle_s,
-            max_session_s=settings.max_session_s,
+            no_media_s=limits.no_media_s,
+            idle_s=limits.idle_s,
+            max_session_s=limits.max_session_s,
         ),
-        chunker=ChunkerConfig(max_pixels=settings.max_pixels),
-        pipeline=PipelineConfig(max_pending_chunks=settings.max_pending_chunks),
+        chunker=ChunkerConfig(max_pixels=limits.max_pixels),
+        pipeline=PipelineConfig(max_pending_chunks=limits.max_pending_chunks),
         peer=PeerConfig(
-            ice_servers=tuple(settings.ice_servers), max_frame_pixels=settings.max_frame_pixels
+            ice_servers=tuple(limits.ice_servers), max_frame_pixels=limits.max_frame_pixels
+        ),
+        clip=ContainerLimits(
+            max_frame_pixels=limits.max_frame_pixels,
+            max_duration_s=settings.clips.max_clip_s,
+            refuses_longer=True,
         ),
     )

@@ -23,6 +23,7 @@ from service.errors import (
     ServiceError,
     StoreUnavailable,
 )
+from service.ingest.clip import ClipKind
 from service.ingest.whip import WhipAnswer
 from service.llm.engine import Finished, Question, TokenDelta
 from service.llm.unit import Unit
@@ -44,8 +45,10 @@ class OwnedStage:
         self._store = store
         self._stage = stage
 
-    async def call(self, method: str, session_id: SessionId, *args: Any) -> Any:
-        """Call an idempotent method of the owner, at most `MAX_ATTEMPTS` times."""
+    async def call(
+        self, method: str, session_id: SessionId, *args: Any, is_idempotent: bool = True
+    ) -> Any:
+        """Call a method of the owner: an idempotent one up to `MAX_ATTEMPTS` times, others once."""
         for attempt in range(MAX_ATTEMPTS):
             handle = self._handle.options(session_id=session_id)
             owner = await self._owner(session_id)
@@ -55,7 +58,7 @@ class OwnedStage:
                 )
                 return unpack(result)
             except Exception as error:
-                await _retry_or_raise(error, attempt)
+                await _retry_or_raise(error, attempt if is_idempotent else MAX_ATTEMPTS)
         raise AssertionError("unreachable: the last attempt raises")
 
     async def stream(
@@ -210,6 +213,10 @@ class RemoteIngest:
 
     async def hangup(self, session_id: SessionId, resource_id: str) -> None:
         await self._owned.call("hangup", session_id, resource_id)
+
+    async def digest(self, session_id: SessionId, content: bytes, kind: ClipKind) -> None:
+        # what a dead replica took in is in the log: sent again, it would be there twice
+        await self._owned.call("digest", session_id, content, kind, is_idempotent=False)
 
     async def end(self, session_id: SessionId, reason: str) -> None:
         await self._owned.call("end", session_id, reason)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from service.clock import Clock
+from service.ingest.container import ContainerLimits
 from service.ingest.liveness import LivenessConfig
 from service.ingest.peer import PeerConfig
 from service.ingest.ports import PortRange
@@ -31,6 +32,7 @@ class IngestConfig:
         chunker: How media becomes chunks.
         pipeline: How chunks reach the context.
         peer: How WebRTC connects.
+        clip: What is decoded of a file that comes with a question.
     """
 
     max_sessions: int = 16
@@ -45,6 +47,9 @@ class IngestConfig:
     chunker: ChunkerConfig = field(default_factory=ChunkerConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
     peer: PeerConfig = field(default_factory=PeerConfig)
+    clip: ContainerLimits = field(
+        default_factory=lambda: ContainerLimits(max_duration_s=600.0, refuses_longer=True)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ class ContainerLimits:
     Attributes:
         max_frame_pixels: Larger pictures are discarded before they are decoded.
         max_duration_s: What comes later is left.
+        refuses_longer: Something longer is refused instead, as early as that shows.
         probe_bytes: How much is read to find out what is in it.
         open_s: Longest time to open one.
         read_s: Longest time without another packet.
@@ -52,6 +53,7 @@ class ContainerLimits:
 
     max_frame_pixels: int = 3840 * 2160
     max_duration_s: float = 86_400.0
+    refuses_longer: bool = False
     probe_bytes: int = 5_000_000
     open_s: float = 10.0
     read_s: float = 10.0
@@ -84,9 +86,14 @@ class Container:
         return tuple(stream.type for stream in self._streams)
 
     @property
+    def duration_s(self) -> float | None:
+        """The length that it names; None where it names none."""
+        return self._opened.duration / MICROSECONDS if self._opened.duration else None
+
+    @property
     def is_endless(self) -> bool:
         """It names no length, as a live stream does."""
-        return not self._opened.duration
+        return self.duration_s is None
 
     @property
     def is_over(self) -> bool:
@@ -104,7 +111,7 @@ class Container:
         May be empty before the end.
 
         Raises:
-            MediaUnreadable: The end is reached and nothing could be decoded.
+            MediaUnreadable: The end is reached and nothing could be decoded, or it is too long.
             SourceUnreachable: What it is read from was lost.
         """
         for _ in range(PACKETS_PER_READ):
@@ -113,6 +120,8 @@ class Container:
                 return self._end()
             found = [item for frame in self._decode(packet) if (item := self._item(frame))]
             if any(item.at_s > self._limits.max_duration_s for item in found):
+                if self._limits.refuses_longer:
+                    raise too_long(self._limits)
                 self._is_cut = True
                 return self._end()
             if found:
@@ -241,9 +250,14 @@ def open_container(
         raise
 
 
+def too_long(limits: ContainerLimits) -> MediaUnreadable:
+    """The error for what is longer than may be."""
+    return MediaUnreadable(f"it is longer than {limits.max_duration_s:g} s")
+
+
 def reason_of(error: Exception) -> str:
     """What went wrong, without the URL that FFmpeg's messages repeat."""
     return str(getattr(error, "strerror", None) or type(error).__name__)
 
 
-__all__ = ["Container", "ContainerLimits", "open_container"]
+__all__ = ["Container", "ContainerLimits", "open_container", "too_long"]

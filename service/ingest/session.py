@@ -189,15 +189,19 @@ class IngestSession:
             await self._dismiss(publisher, "hangup")
         await self._try_tell()
 
-    async def close(self, *, drain_s: float = 0.0) -> None:
-        """Stop everything; media on its way has `drain_s` to reach the context."""
+    async def settle(self, *, timeout_s: float | None = None) -> None:
+        """Let no more publishers in, and return when all media is in context, or after a time."""
         self._is_closed = True
         async with self._changing:
             if self._publisher is not None:
                 await self._dismiss(self._publisher, "closed")
         self._intake.finish()
-        if self._intake_task is not None and drain_s > 0:
-            await asyncio.wait({self._intake_task}, timeout=drain_s)
+        if self._intake_task is not None and timeout_s != 0:
+            await asyncio.wait({self._intake_task}, timeout=timeout_s)
+
+    async def close(self, *, drain_s: float = 0.0) -> None:
+        """Stop everything; media on its way has `drain_s` to reach the context."""
+        await self.settle(timeout_s=drain_s)
         await self._tasks.aclose()
 
     async def park(self, *, drain_s: float) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 
 from service.errors import AtCapacity, ServiceError, SessionNotFound, Unavailable
 from service.events import Event
+from service.ingest.clip import ClipKind, open_clip
 from service.ingest.config import IngestConfig, Surroundings
 from service.ingest.container import Container
 from service.ingest.peer import DecodeFailures
@@ -104,6 +105,33 @@ class IngestWorker:
             return await session.play(open_container, speed)
         finally:
             await self._forget_unused(session)
+
+    async def digest(
+        self,
+        session_id: SessionId,
+        content: bytes,
+        kind: ClipKind,
+        *,
+        steal_from: str | None = None,
+    ) -> None:
+        """Take a whole file in as fast as it goes; returns when all of it is in context.
+
+        The session, which nobody has published to, is let go of then.
+
+        Raises:
+            MediaUnreadable: It is not of this kind, too long, or nothing in it can be decoded.
+            ServiceError: As `offer` does.
+        """
+        open_file = partial(open_clip, content, kind, self._config.clip)
+        session = await self._hold(session_id, steal_from)
+        try:
+            playback = await session.play(open_file, "fast")
+            await playback.wait_gone()
+            if playback.failure is not None:
+                raise playback.failure
+            await session.settle()
+        finally:
+            await self._park(session, drain_s=0.0)
 
     async def trickle(
         self,
@@ -223,10 +251,10 @@ class IngestWorker:
                 # its connection is closed, which tells the publisher too
                 logger.warning("move not told: %s", error, extra={"session_id": session.id})
 
-    async def _park(self, session: IngestSession) -> None:
+    async def _park(self, session: IngestSession, *, drain_s: float | None = None) -> None:
         if self._sessions.get(session.id) is session:
             self._let_go(session.id)
-            await session.park(drain_s=self._config.drain_s)
+            await session.park(drain_s=self._config.drain_s if drain_s is None else drain_s)
 
     def _on_over(self, session: IngestSession, reason: str | None) -> None:
         # its own tasks report this, so it cannot be closed from here

@@ -89,14 +89,14 @@ async def local_backend(
 
 @asynccontextmanager
 async def fake_backend(
-    redis_url: str, limits: KeyLimits | None = None
+    redis_url: str, limits: KeyLimits | None = None, *, encoder: FakeEncoder | None = None
 ) -> AsyncIterator[LocalBackend]:
     """Real Redis and ingest over stages that answer at once: made in no time, without a model."""
     metrics, llm = Metrics(), FakeLLM()
     async with AsyncExitStack() as stack:
         store = RedisSessionStore.connect(redis_url)
         stack.push_async_callback(store.aclose)
-        stages = Stages(FakeEncoder(), FakeCompressor(), llm)
+        stages = Stages(encoder or FakeEncoder(), FakeCompressor(), llm)
         around = Surroundings(REPLICA, stages, store, metrics, steady_clock())
         ingest = IngestWorker(around, IngestConfig())
         stack.push_async_callback(ingest.aclose)

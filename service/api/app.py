@@ -18,13 +18,14 @@ from service.access.signing import Signer
 from service.api.authority import GuardedApi, authorisation, needs
 from service.api.backend import Backend
 from service.api.chat import chat_routes
+from service.api.clips import Clips, ClipsConfig
 from service.api.deadline import WriteDeadline
 from service.api.document import document_errors
 from service.api.door import door_routes
 from service.api.errors import add_error_handlers
 from service.api.gate import Gate
 from service.api.health import health_routes
-from service.api.limits import BodyLimit
+from service.api.limits import BodyLimit, BodyLimits
 from service.api.questions import question_routes
 from service.api.rules import rule_routes
 from service.api.sessions import feed_routes, history_routes, session_routes
@@ -57,8 +58,8 @@ class ApiConfig:
     """
 
     default_profile: str = "live"
-    max_json_bytes: int = 1 << 20
-    max_sdp_bytes: int = 64 << 10
+    bodies: BodyLimits = field(default_factory=BodyLimits)
+    clips: ClipsConfig = field(default_factory=ClipsConfig)
     write_s: float = 30.0
     watchers: WatchersConfig = field(default_factory=WatchersConfig)
     cors_origins: Sequence[str] = ()
@@ -97,7 +98,8 @@ def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
     )
     app.include_router(resource_routes(backend))
     app.include_router(question_routes(backend))
-    app.include_router(chat_routes(backend, clock))
+    clips = Clips(backend, clock, config.clips, default_profile=config.default_profile)
+    app.include_router(chat_routes(backend, clock, clips))
     app.include_router(token_routes(backend, credentials, clock, max_ttl_s=config.max_token_ttl_s))
     app.include_router(
         rule_routes(backend, clock, max_rules=config.max_rules, webhook_hosts=config.webhook_hosts)
@@ -108,7 +110,7 @@ def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
     _document(app)
     # the last one added comes first: CORS, the deadline, the gate, the body, the trace
     app.add_middleware(TraceContext)
-    app.add_middleware(BodyLimit, json_bytes=config.max_json_bytes, sdp_bytes=config.max_sdp_bytes)
+    app.add_middleware(BodyLimit, limits=config.bodies)
     app.add_middleware(Gate, credentials=credentials, clock=clock)
     app.add_middleware(WriteDeadline, write_s=config.write_s)
     if config.cors_origins:

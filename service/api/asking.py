@@ -1,20 +1,21 @@
 """Questions on their way to the engine: ids, conversations, the first item before the response."""
 
 import secrets
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 
 from service.access.caller import Caller
 from service.api import schemas
 from service.api.authority import check_visible
 from service.api.backend import Backend
+from service.api.chat_schemas import ChatCompletionRequest
+from service.api.conversation import conversation
 from service.api.neutral import check_neutral
-from service.errors import AnswerInterrupted, BadRequest, SessionEnded
+from service.errors import AnswerInterrupted, SessionEnded
 from service.llm.engine import Finished, Message, Question, Sampling, TokenDelta
 from service.sessions.record import Session, SessionId, SessionStatus
 
 Items = AsyncGenerator[TokenDelta | Finished, None]
-SYSTEM_ROLES = ("system", "developer")  # OpenAI's newer name for the same
 
 
 def new_question_id(prefix: str) -> str:
@@ -37,12 +38,12 @@ def query_question(question_id: str, query: schemas.Query) -> Question:
     )
 
 
-def chat_question(question_id: str, request: schemas.ChatCompletionRequest) -> Question:
+def chat_question(question_id: str, request: ChatCompletionRequest) -> Question:
     """The question of a chat completion.
 
     Raises:
-        BadRequest: The last message is not the user's, a part is not text, or a field asks for what
-            is not offered.
+        BadRequest: The first or last message is not the user's, or a field asks for what is not
+            offered.
     """
     check_neutral(request.model_extra or {})
     stop = [request.stop] if isinstance(request.stop, str) else (request.stop or [])
@@ -61,39 +62,6 @@ def chat_question(question_id: str, request: schemas.ChatCompletionRequest) -> Q
     )
 
 
-def conversation(messages: Sequence[schemas.ChatMessage]) -> tuple[Message, ...]:
-    """OpenAI messages as a conversation about the stream.
-
-    The stream is the start of the first user message, so what a system message says is put before
-    the first user text; the session's own instructions stay as they were when it was created.
-    """
-    system = [_text(message) for message in messages if message.role in SYSTEM_ROLES]
-    turns = [Message(m.role, _text(m)) for m in messages if m.role not in SYSTEM_ROLES]
-    if not turns or turns[-1].role != "user":
-        raise BadRequest("the last message must be the user's", field="messages")
-    if turns[0].role != "user":
-        raise BadRequest("the first message must be the user's", field="messages")
-    if system:
-        turns[0] = Message("user", "\n".join([*system, turns[0].content]))
-    return tuple(turns)
-
-
-def _text(message: schemas.ChatMessage) -> str:
-    if isinstance(message.content, str):
-        return message.content
-    texts = []
-    for part in message.content:
-        if part.get("type") != "text" or not isinstance(part.get("text"), str):
-            kind = part.get("type")
-            raise BadRequest(
-                f"content parts of type {kind!r} are not supported; the session's stream is the "
-                "media, send text",
-                field="messages",
-            )
-        texts.append(part["text"])
-    return "\n".join(texts)
-
-
 async def open_session(backend: Backend, session_id: str, caller: Caller) -> Session:
     """The session's record, as long as it can be asked; while Redis is away, as it was last read.
 
@@ -108,44 +76,42 @@ async def open_session(backend: Backend, session_id: str, caller: Caller) -> Ses
     return record
 
 
-async def streamed(backend: Backend, caller: Caller, record: Session, question: Question) -> Items:
+@asynccontextmanager
+async def counted(backend: Backend, caller: Caller, question: Question) -> AsyncIterator[None]:
+    """Count a question against the caller's key for as long as it is held.
+
+    Raises:
+        RateLimited: The key has asked too much.
+    """
+    await backend.quotas.begin_question(caller.key_id, question.id)
+    try:
+        yield
+    finally:
+        await backend.quotas.end_question(caller.key_id, question.id)
+
+
+async def streamed(backend: Backend, record: Session, question: Question) -> Items:
     """Ask; the answer's items, once there is a first: an error before it can set the HTTP status.
 
     Closing them cancels the question.
 
     Raises:
-        RateLimited: The caller's key has asked too much.
         ServiceError: What the engine refuses it for.
     """
-    items = _counted(backend, caller, record.id, question)
+    items = backend.llm.ask(record.id, question)
     first = await anext(items)
     return _chain(first, items)
 
 
-async def whole(backend: Backend, caller: Caller, record: Session, question: Question) -> Finished:
+async def whole(backend: Backend, record: Session, question: Question) -> Finished:
     """Ask; the whole answer. Cancelling the wait cancels it; raises as `streamed` does.
 
     One that was interrupted is asked for once more, since the caller has seen nothing of it.
     """
-    await backend.quotas.begin_question(caller.key_id, question.id)
     try:
         return await _finished(backend.llm.ask(record.id, question))
     except AnswerInterrupted:
         return await _finished(backend.llm.ask(record.id, question))
-    finally:
-        await backend.quotas.end_question(caller.key_id, question.id)
-
-
-async def _counted(
-    backend: Backend, caller: Caller, session_id: SessionId, question: Question
-) -> Items:
-    await backend.quotas.begin_question(caller.key_id, question.id)
-    try:
-        async with aclosing(backend.llm.ask(session_id, question)) as items:
-            async for item in items:
-                yield item
-    finally:
-        await backend.quotas.end_question(caller.key_id, question.id)
 
 
 async def _chain(first: TokenDelta | Finished, rest: Items) -> Items:

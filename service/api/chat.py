@@ -1,57 +1,63 @@
-"""OpenAI-compatible routes: chat completions on a live session, and the list of models."""
+"""OpenAI-compatible routes: chat completions about a session or a file, the list of models."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from service.access.caller import Scope
-from service.api import asking, schemas, sse, views
+from service.access.caller import Caller, Scope
+from service.api import asking, chat_schemas, sse, views
 from service.api.authority import CallerOf, needs
 from service.api.backend import Backend, ModelInfo
+from service.api.clips import Clips
+from service.api.conversation import attachment
 from service.api.errors import error_body
 from service.api.stream import EventStream
 from service.clock import Clock
-from service.errors import ModelNotFound, ServiceError
-from service.llm.engine import Finished, TokenDelta
+from service.errors import BadRequest, ModelNotFound, ServiceError
+from service.llm.engine import Finished, Question, TokenDelta
 from service.sessions.record import Session
 
 FINISH_REASONS = {"stop": "stop", "length": "length", "cancelled": "stop"}
 
 
-def chat_routes(backend: Backend, clock: Clock) -> APIRouter:
+def chat_routes(backend: Backend, clock: Clock, clips: Clips) -> APIRouter:
     router = APIRouter(tags=["openai"])
 
     @router.post(
         "/v1/chat/completions",
-        response_model=schemas.ChatCompletion,
+        response_model=chat_schemas.ChatCompletion,
         responses={200: sse.DOCUMENTED},
         openapi_extra=needs(Scope.ASK),
     )
     async def complete(
-        body: schemas.ChatCompletionRequest, request: Request, caller: CallerOf
+        body: chat_schemas.ChatCompletionRequest, request: Request, caller: CallerOf
     ) -> Response:
-        """Chat about a live session, named by the extra field `session_id`."""
-        record = await asking.open_session(backend, body.session_id, caller)
+        """Chat about a live session, named by the extra field `session_id`, or about a file.
+
+        The file is a content part of the first user message; it is given up when the answer ends.
+        """
         question = asking.chat_question(asking.new_question_id("chatcmpl"), body)
-        reply = _Reply(question.id, int(clock()), backend.model, record)
-        if body.stream:
-            items = await asking.streamed(backend, caller, record, question)
-            with_usage = body.stream_options is not None and body.stream_options.include_usage
-            events = _chunks(items, reply, request.url.path, with_usage=with_usage)
-            return EventStream(events)
-        return JSONResponse(reply.completion(await asking.whole(backend, caller, record, question)))
+        async with AsyncExitStack() as held:
+            record = await _subject(backend, clips, caller, body, question, held)
+            reply = _Reply(question.id, int(clock()), backend.model, record)
+            if body.stream:
+                items = await asking.streamed(backend, record, question)
+                with_usage = body.stream_options is not None and body.stream_options.include_usage
+                events = _chunks(items, reply, request.url.path, with_usage=with_usage)
+                return EventStream(events, held.pop_all())
+            return JSONResponse(reply.completion(await asking.whole(backend, record, question)))
 
     @router.get("/v1/models", openapi_extra=needs())
-    async def models() -> schemas.ModelList:
+    async def models() -> chat_schemas.ModelList:
         """The one model that answers."""
-        return schemas.ModelList(data=[_model(backend.model)])
+        return chat_schemas.ModelList(data=[_model(backend.model)])
 
     @router.get("/v1/models/{model}", openapi_extra=needs())
-    async def model(model: str) -> schemas.Model:
+    async def model(model: str) -> chat_schemas.Model:
         """The model, where it is the one that answers."""
         if model != backend.model.name:
             raise ModelNotFound(model, known=backend.model.name)
@@ -60,8 +66,38 @@ def chat_routes(backend: Backend, clock: Clock) -> APIRouter:
     return router
 
 
-def _model(model: ModelInfo) -> schemas.Model:
-    return schemas.Model(id=model.name, created=model.created_at_s)
+async def _subject(
+    backend: Backend,
+    clips: Clips,
+    caller: Caller,
+    body: chat_schemas.ChatCompletionRequest,
+    question: Question,
+    held: AsyncExitStack,
+) -> Session:
+    """The session that a question is about; what is to be let go of with its answer is held."""
+    attached = attachment(body.messages)
+    if attached is None:
+        if body.session_id is None:
+            raise BadRequest(
+                "name a live session in session_id, or send a file in a content part",
+                field="session_id",
+            )
+        if body.profile is not None:
+            raise BadRequest("a live session has its profile already", field="profile")
+        record = await asking.open_session(backend, body.session_id, caller)
+        await held.enter_async_context(asking.counted(backend, caller, question))
+        return record
+    if body.session_id is not None:
+        raise BadRequest(
+            "a question is about a live session or about a file: leave out session_id, or the file",
+            field="session_id",
+        )
+    await held.enter_async_context(asking.counted(backend, caller, question))
+    return await held.enter_async_context(clips.session(caller, attached, body.profile))
+
+
+def _model(model: ModelInfo) -> chat_schemas.Model:
+    return chat_schemas.Model(id=model.name, created=model.created_at_s)
 
 
 class _Reply:

@@ -1,63 +1,126 @@
 """Body size limits as ASGI middleware: a body over its route's limit never reaches the route."""
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.errors import error_response
-from service.errors import BodyTooLarge, UnsupportedEncoding
+from service.errors import (
+    AtCapacity,
+    BodyTooLarge,
+    DeadlineExceeded,
+    ServiceError,
+    UnsupportedEncoding,
+)
+
+CHAT_PATH: Final = "/v1/chat/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """How large bodies may be.
+
+    Attributes:
+        json_bytes: Of every route but these two.
+        sdp_bytes: Of the WHIP routes.
+        chat_bytes: Of chat completions, which may bring a file.
+        max_large: Chat completions above `json_bytes` at a time, from their first bytes to the end
+            of their answers: so much memory files may take. More get 503.
+        large_s: How long the body of one may take to arrive.
+    """
+
+    json_bytes: int = 1 << 20
+    sdp_bytes: int = 64 << 10
+    chat_bytes: int = 32 << 20
+    max_large: int = 4
+    large_s: float = 60.0
 
 
 class BodyLimit:
-    """Reads each request's body up to a limit, then hands it on; answers 413 above it.
+    """Reads each request's body up to a limit, then hands it on; answers 413 above it."""
 
-    Args:
-        app: What to protect.
-        json_bytes: Limit of every route but the WHIP ones.
-        sdp_bytes: Limit of the WHIP routes.
-    """
-
-    def __init__(self, app: ASGIApp, *, json_bytes: int, sdp_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, limits: BodyLimits) -> None:
         self._app = app
-        self._json_bytes = json_bytes
-        self._sdp_bytes = sdp_bytes
+        self._limits = limits
+        self._num_large = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self._app(scope, receive, send)
             return
-        encoding = Headers(scope=scope).get("content-encoding", "identity")
-        if encoding.lower() != "identity":
-            # nothing is decompressed here, so that no small body can become a large one
-            refusal = error_response(UnsupportedEncoding(got=encoding), scope["path"])
-            await refusal(scope, receive, send)
+        body = _Body(receive)
+        with ExitStack() as places:
+            try:
+                _check_plain(scope)
+                await self._read(body, scope["path"], places)
+            except ServiceError as error:
+                response = error_response(error, scope["path"])
+                if not body.is_whole:
+                    response.headers["Connection"] = "close"  # the rest of the body stays unread
+                await response(scope, receive, send)
+                return
+            await self._app(scope, body.replay, send)
+
+    async def _read(self, body: "_Body", path: str, places: ExitStack) -> None:
+        limits = self._limits
+        limit_bytes = limits.sdp_bytes if "/whip" in path else limits.json_bytes
+        if await body.read(limit_bytes):
             return
-        limit = self._sdp_bytes if "/whip" in scope["path"] else self._json_bytes
-        body = await _read_body(receive, limit)
-        if body is None:
-            response = error_response(BodyTooLarge(limit_bytes=limit), scope["path"])
-            response.headers["Connection"] = "close"  # the rest of the body stays unread
-            await response(scope, receive, send)
-            return
-        await self._app(scope, _replay(body, receive), send)
+        if path != CHAT_PATH:
+            raise BodyTooLarge(limit_bytes=limit_bytes)
+        places.enter_context(self._place())
+        try:
+            async with asyncio.timeout(limits.large_s):
+                is_whole = await body.read(limits.chat_bytes)
+        except TimeoutError as error:
+            raise DeadlineExceeded(stage="upload", limit_s=limits.large_s) from error
+        if not is_whole:
+            raise BodyTooLarge(limit_bytes=limits.chat_bytes)
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if self._num_large >= self._limits.max_large:
+            raise AtCapacity(stage="upload", limit=self._limits.max_large)
+        self._num_large += 1
+        try:
+            yield
+        finally:
+            self._num_large -= 1
 
 
-async def _read_body(receive: Receive, limit: int) -> bytes | None:
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return bytes(body)
-        body += message.get("body", b"")
-        if len(body) > limit:
-            return None
-        if not message.get("more_body", False):
-            return bytes(body)
+class _Body:
+    """A request's body: read up to a limit, then handed on as one message."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._data = bytearray()
+        self._is_handed_on = False
+        self.is_whole = False
+
+    async def read(self, limit_bytes: int) -> bool:
+        """Whether the body ends within the limit; may go on later with a higher one."""
+        while not self.is_whole and len(self._data) <= limit_bytes:
+            message = await self._receive()
+            self._data += message.get("body", b"")
+            self.is_whole = not message.get("more_body", False)  # a disconnect ends it too
+        return len(self._data) <= limit_bytes
+
+    async def replay(self) -> Message:
+        """The application's `receive`."""
+        if self._is_handed_on:
+            return await self._receive()
+        self._is_handed_on = True
+        body, self._data = bytes(self._data), bytearray()
+        return {"type": "http.request", "body": body, "more_body": False}
 
 
-def _replay(body: bytes, receive: Receive) -> Receive:
-    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replay() -> Message:
-        return pending.pop() if pending else await receive()
-
-    return replay
+def _check_plain(scope: Scope) -> None:
+    encoding = Headers(scope=scope).get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        # nothing is decompressed here, so that no small body can become a large one
+        raise UnsupportedEncoding(got=encoding)

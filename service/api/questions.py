@@ -1,7 +1,7 @@
 """The plain question route: `POST /v1/sessions/{id}/query`, as JSON or server-sent events."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -37,13 +37,15 @@ def question_routes(backend: Backend) -> APIRouter:
         """
         record = await asking.open_session(backend, session_id, caller)
         question = asking.query_question(asking.new_question_id("ans"), body)
-        if body.stream:
-            items = await asking.streamed(backend, caller, record, question)
-            events = _events(items, question.id, record, body.question, request.url.path)
-            return EventStream(events)
-        finished = await asking.whole(backend, caller, record, question)
-        answer = views.answer(question.id, record, body.question, finished)
-        return JSONResponse(views.wire(answer))
+        async with AsyncExitStack() as held:
+            await held.enter_async_context(asking.counted(backend, caller, question))
+            if body.stream:
+                items = await asking.streamed(backend, record, question)
+                events = _events(items, question.id, record, body.question, request.url.path)
+                return EventStream(events, held.pop_all())
+            finished = await asking.whole(backend, record, question)
+            answer = views.answer(question.id, record, body.question, finished)
+            return JSONResponse(views.wire(answer))
 
     return router
 

@@ -222,42 +222,6 @@ class Timeline(Response):
     questions: list[TimelineQuestion] = Field(description="asked about this stretch, oldest first")
 
 
-# OpenAI chat completions; fields that are not named here are for `service.api.neutral`
-
-
-class ChatMessage(BaseModel):
-    """A message; content is a string, or a list of `{"type": "text", "text"}` parts."""
-
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[dict[str, Any]]
-
-
-class StreamOptions(BaseModel):
-    """OpenAI's `stream_options`."""
-
-    include_usage: bool = False
-
-
-class ChatCompletionRequest(BaseModel):
-    """`POST /v1/chat/completions` with our extra field `session_id`; null is as good as absent."""
-
-    model_config = ConfigDict(extra="allow")
-
-    model: str = ""
-    session_id: str
-    messages: list[ChatMessage] = Field(min_length=1, max_length=64)
-    stream: bool | None = False
-    stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(None, ge=1, le=4096)
-    max_completion_tokens: int | None = Field(None, ge=1, le=4096)
-    temperature: float | None = Field(0.0, ge=0, le=2)
-    top_p: float | None = Field(1.0, gt=0, le=1)
-    seed: int | None = Field(None, ge=0)
-    stop: str | StopStrings | None = None
-    window_s: float | None = Field(None, gt=0)
-    at_s: float | None = Field(None, gt=0)
-
-
 # watch rules
 
 
@@ -295,50 +259,6 @@ class RuleList(Response):
 
     object: Literal["list"] = "list"
     data: list[Rule]
-
-
-class AnswerMessage(Response):
-    """The message that a completion answers with."""
-
-    role: Literal["assistant"] = "assistant"
-    content: str
-    refusal: None = None
-
-
-class ChatChoice(Response):
-    """The one choice of a completion."""
-
-    index: Literal[0] = 0
-    message: AnswerMessage
-    logprobs: None = None
-    finish_reason: Literal["stop", "length"]
-
-
-class ChatCompletion(Response):
-    """A completion; streamed, it is `chat.completion.chunk` objects and `[DONE]`."""
-
-    id: str
-    object: Literal["chat.completion"] = "chat.completion"
-    created: int = Field(description="Unix time")
-    model: str
-    choices: list[ChatChoice]
-    usage: Usage
-
-
-class Model(Response):
-    """A model that answers."""
-
-    id: str
-    object: Literal["model"] = "model"
-    created: int = Field(description="Unix time")
-    owned_by: Literal["omnisift"] = "omnisift"
-
-
-class ModelList(Response):
-    """`GET /v1/models`."""
-
-    object: Literal["list"] = "list"
-    data: list[Model]
 
 
 # errors and health

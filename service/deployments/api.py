@@ -9,6 +9,8 @@ from starlette.types import ASGIApp
 
 from service.api.app import ApiConfig, create_app
 from service.api.backend import ModelInfo
+from service.api.clips import ClipsConfig
+from service.api.limits import BodyLimits
 from service.api.watchers import WatchersConfig
 from service.deployments.admission import RemoteAdmission
 from service.deployments.hangup import DisconnectOnCancel
@@ -69,12 +71,18 @@ class ApiDeployment:
         self._backend.admission.is_draining = True
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
-        limits, auth = self._settings.api, self._settings.auth
+        limits, auth, clips = self._settings.api, self._settings.auth, self._settings.clips
         assert auth.token_secret is not None, "service.app sets it before it deploys"
         config = ApiConfig(
             default_profile=self._settings.profile,
-            max_json_bytes=limits.max_json_bytes,
-            max_sdp_bytes=limits.max_sdp_bytes,
+            bodies=BodyLimits(
+                json_bytes=limits.max_json_bytes,
+                sdp_bytes=limits.max_sdp_bytes,
+                chat_bytes=clips.max_body_bytes,
+                max_large=clips.max_at_once,
+                large_s=clips.upload_s,
+            ),
+            clips=ClipsConfig(wait_s=clips.wait_s),
             write_s=limits.write_s,
             watchers=WatchersConfig(
                 keep_alive_s=limits.keep_alive_s,

@@ -5,8 +5,9 @@ import pytest
 from service.access.caller import Caller, Scope
 from service.access.limits import KeyLimits
 from service.api import asking
-from service.api.schemas import ChatCompletionRequest, ChatMessage, Query
-from service.errors import AnswerInterrupted, BadRequest, NoMediaYet, RateLimited
+from service.api.chat_schemas import ChatCompletionRequest
+from service.api.schemas import Query
+from service.errors import AnswerInterrupted, NoMediaYet, RateLimited
 from service.llm.engine import Finished, Message, Question, TokenDelta
 from service.sessions.record import Session, SessionConfig, SessionId, SessionStatus
 from tests.fakes import FakeLLM
@@ -19,56 +20,11 @@ QUESTION = Question("q", (Message("user", "what?"),))
 END = Finished("hi", "stop", 10, 2, 0.0, 4.0, 0.1, 0.2)
 
 
-def messages(*pairs: tuple[str, str]) -> list[ChatMessage]:
-    return [ChatMessage.model_validate({"role": role, "content": text}) for role, text in pairs]
-
-
 def test_query_becomes_one_user_message() -> None:
     question = asking.query_question("q1", Query(question="what?", max_tokens=5, seed=3))
 
     assert question.messages == (Message("user", "what?"),)
     assert (question.sampling.max_tokens, question.sampling.seed) == (5, 3)
-
-
-def test_system_message_precedes_the_first_user_text() -> None:
-    turns = asking.conversation(
-        messages(("system", "Be brief."), ("user", "a"), ("assistant", "b"), ("user", "c"))
-    )
-
-    assert turns == (
-        Message("user", "Be brief.\na"),
-        Message("assistant", "b"),
-        Message("user", "c"),
-    )
-
-
-def test_text_parts_are_joined() -> None:
-    content = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
-    message = ChatMessage.model_validate({"role": "user", "content": content})
-
-    assert asking.conversation([message]) == (Message("user", "a\nb"),)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "says"),
-    [
-        (messages(("user", "a"), ("assistant", "b")), "last message"),
-        (messages(("assistant", "b"), ("user", "a")), "first message"),
-        (messages(("system", "s")), "last message"),
-    ],
-)
-def test_conversation_out_of_order_is_refused(wrong: list[ChatMessage], says: str) -> None:
-    with pytest.raises(BadRequest, match=says):
-        asking.conversation(wrong)
-
-
-def test_media_parts_are_refused_by_name() -> None:
-    message = ChatMessage.model_validate(
-        {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}
-    )
-
-    with pytest.raises(BadRequest, match="image_url"):
-        asking.conversation([message])
 
 
 def test_chat_limits_come_from_either_name() -> None:
@@ -102,7 +58,7 @@ class Scripted(FakeLLM):
 
 
 async def streamed(backend: LocalBackend, llm: FakeLLM) -> asking.Items:
-    return await asking.streamed(replace(backend, llm=llm), ALICE, RECORD, QUESTION)
+    return await asking.streamed(replace(backend, llm=llm), RECORD, QUESTION)
 
 
 async def num_running(backend: LocalBackend) -> int:
@@ -115,9 +71,15 @@ async def num_running(backend: LocalBackend) -> int:
     raise AssertionError("no limit")
 
 
+async def test_question_counts_while_it_is_held(light_backend: LocalBackend) -> None:
+    async with asking.counted(light_backend, ALICE, QUESTION):
+        assert await num_running(light_backend) == 1
+
+    await light_backend.quotas.begin_question(ALICE.key_id, "there is room again")
+
+
 async def test_streamed_passes_everything_on(light_backend: LocalBackend) -> None:
     assert [item async for item in await streamed(light_backend, Scripted())] == [DELTA, END]
-    assert await num_running(light_backend) == 0
 
 
 async def test_streamed_raises_what_comes_before_the_first_item(
@@ -125,18 +87,6 @@ async def test_streamed_raises_what_comes_before_the_first_item(
 ) -> None:
     with pytest.raises(NoMediaYet):
         await streamed(light_backend, Scripted(refuses=True))
-    assert await num_running(light_backend) == 0
-
-
-async def test_question_counts_until_its_answer_is_closed(light_backend: LocalBackend) -> None:
-    items = await streamed(light_backend, Scripted())
-    await anext(items)
-    running = await num_running(light_backend)
-
-    await items.aclose()
-
-    assert running == 1
-    await light_backend.quotas.begin_question(ALICE.key_id, "there is room again")
 
 
 async def test_whole_is_the_end_of_an_answer_even_if_it_was_interrupted_once(
@@ -144,15 +94,13 @@ async def test_whole_is_the_end_of_an_answer_even_if_it_was_interrupted_once(
 ) -> None:
     for times in (0, 1):
         backend = replace(light_backend, llm=Scripted(breaks=times))
-        assert await asking.whole(backend, ALICE, RECORD, QUESTION) == END
-    assert await num_running(light_backend) == 0
+        assert await asking.whole(backend, RECORD, QUESTION) == END
 
 
 async def test_whole_asks_no_third_time(light_backend: LocalBackend) -> None:
     llm = Scripted(breaks=3)
 
     with pytest.raises(AnswerInterrupted):
-        await asking.whole(replace(light_backend, llm=llm), ALICE, RECORD, QUESTION)
+        await asking.whole(replace(light_backend, llm=llm), RECORD, QUESTION)
 
     assert llm.breaks == 1
-    assert await num_running(light_backend) == 0

@@ -1,5 +1,7 @@
+import asyncio
 import gzip
 import json
+from functools import partial
 
 import httpx
 import pytest
@@ -8,7 +10,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from service.api.limits import BodyLimit
+from service.api.limits import BodyLimit, BodyLimits
+
+LIMITS = BodyLimits(json_bytes=100, sdp_bytes=1000, chat_bytes=2000, max_large=1, large_s=0.2)
 
 
 async def echo_size(request: Request) -> PlainTextResponse:
@@ -24,7 +28,7 @@ def client() -> httpx.AsyncClient:
             Route("/v1/chat/completions", echo_size, methods=["POST"]),
         ]
     )
-    limited = BodyLimit(app, json_bytes=100, sdp_bytes=1000)
+    limited = BodyLimit(app, limits=LIMITS)
     return httpx.AsyncClient(transport=httpx.ASGITransport(limited), base_url="http://test")
 
 
@@ -58,8 +62,9 @@ async def test_streamed_body_without_length_is_counted(client: httpx.AsyncClient
 
 
 async def test_openai_routes_answer_in_openai_shape(client: httpx.AsyncClient) -> None:
-    response = await client.post("/v1/chat/completions", content=json.dumps({"x": "y" * 200}))
+    response = await client.post("/v1/chat/completions", content=json.dumps({"x": "y" * 2000}))
 
+    assert response.status_code == 413
     assert set(response.json()["error"]) == {"message", "type", "param", "code"}
 
 
@@ -79,3 +84,56 @@ async def test_compressed_body_is_refused_unread(client: httpx.AsyncClient) -> N
 
 async def test_get_is_not_read(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v1/sessions")).text == "0"
+
+
+async def test_chat_completion_may_bring_a_file(client: httpx.AsyncClient) -> None:
+    fits = await client.post("/v1/chat/completions", content=b"x" * 2000)
+    does_not = await client.post("/v1/chat/completions", content=b"x" * 2001)
+
+    assert fits.text == "2000"
+    assert does_not.status_code == 413
+    assert "2000 bytes" in does_not.json()["error"]["message"]
+
+
+async def test_large_bodies_beyond_the_places_are_told_to_come_back() -> None:
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def wait(request: Request) -> PlainTextResponse:
+        if len(await request.body()) > LIMITS.json_bytes:
+            entered.set()
+            await leave.wait()
+        return PlainTextResponse("done")
+
+    app = Starlette(routes=[Route("/v1/chat/completions", wait, methods=["POST"])])
+    transport = httpx.ASGITransport(BodyLimit(app, limits=LIMITS))
+    async with (
+        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+        asyncio.TaskGroup() as group,
+    ):
+        ask = partial(client.post, "/v1/chat/completions")
+        first = group.create_task(ask(content=b"x" * 500))
+        await entered.wait()
+        second = await ask(content=b"x" * 500)
+        small = await ask(content=b"x" * 100)
+        leave.set()
+        assert (await first).text == "done"
+        third = await ask(content=b"x" * 500)
+
+    assert second.status_code == 503
+    assert second.headers["Retry-After"] == "5"
+    assert second.headers["Connection"] == "close"
+    assert small.text == third.text == "done"
+
+
+async def test_large_body_that_does_not_arrive_gives_its_place_back(
+    client: httpx.AsyncClient,
+) -> None:
+    async def stalled():  # type: ignore[no-untyped-def]
+        yield b"x" * 500
+        await asyncio.sleep(30)
+
+    slow = await client.post("/v1/chat/completions", content=stalled())
+    next_one = await client.post("/v1/chat/completions", content=b"x" * 500)
+
+    assert slow.status_code == 504
+    assert next_one.text == "500"

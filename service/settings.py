@@ -261,6 +261,9 @@ class AuthSettings(Part):
     max_sessions: int = Field(16, ge=1, description="open sessions of a key; more get 429")
     questions_per_minute: int = Field(120, ge=1, description="of a key; more get 429")
     max_questions: int = Field(8, ge=1, description="of a key at the same time; more get 429")
+    max_rules: int = Field(
+        64, ge=1, description="watch rules of a key's open sessions; more get 429"
+    )
     max_event_streams: int = Field(
         32, ge=1, description="event watchers of a key per replica; more get 429"
     )

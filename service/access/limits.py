@@ -17,11 +17,13 @@ class KeyLimits:
         max_sessions: Open sessions.
         questions_per_minute: Questions begun in any 60 seconds.
         max_questions: Questions being answered at the same time.
+        max_rules: Watch rules of all its open sessions.
     """
 
     max_sessions: int = 16
     questions_per_minute: int = 120
     max_questions: int = 8
+    max_rules: int = 64
 
 
 class QuestionCounter:

@@ -41,6 +41,7 @@ def rule_routes(
             webhook_url=body.webhook_url,
             webhook_secret=new_secret() if body.webhook_url is not None else "",
         )
+        await backend.quotas.admit_rule(session.key_id)
         await backend.store.add_rule(session.id, rule, max_rules=max_rules)
         secret = rule.webhook_secret or None
         return schemas.CreatedRule(**_fields(rule), webhook_secret=secret)

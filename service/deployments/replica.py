@@ -73,7 +73,9 @@ class Replica:
         auth = settings.auth
         return RedisQuotas.connect(
             settings.redis_url.get_secret_value(),
-            KeyLimits(auth.max_sessions, auth.questions_per_minute, auth.max_questions),
+            KeyLimits(
+                auth.max_sessions, auth.questions_per_minute, auth.max_questions, auth.max_rules
+            ),
             session_s=settings.ingest.max_session_s,
         )
 

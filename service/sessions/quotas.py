@@ -42,6 +42,15 @@ class Quotas(Protocol):
         """
         ...
 
+    async def admit_rule(self, key_id: str | None) -> None:
+        """Admit a watch rule that is about to be added to a session of this key.
+
+        Raises:
+            RateLimited: The key's open sessions have as many in all as they may.
+            StoreUnavailable: That cannot be found out.
+        """
+        ...
+
     async def begin_question(self, key_id: str | None, question_id: str) -> None:
         """Admit a question; call `end_question` when it is answered or given up.
 
@@ -99,6 +108,24 @@ class RedisQuotas(Quotas):
     async def close_session(self, key_id: str | None, session_id: SessionId) -> None:
         if key_id is not None:
             await self._client.call("ZREM", quota_scripts.open_key(key_id), session_id)
+
+    async def admit_rule(self, key_id: str | None) -> None:
+        # what sessions have is counted, not a number kept beside it: several that are added at the
+        # same moment may each find room, and no death leaves a count wrong
+        if key_id is None:
+            return
+        members = await self._client.call("ZRANGE", quota_scripts.open_key(key_id), 0, -1)
+        commands: list[tuple[str, ...]] = []
+        for raw in members:
+            meta, *_, rules, _ = scripts.keys(SessionId(raw.decode()))
+            commands += [("HGET", meta, "status"), ("HLEN", rules)]
+        found = await self._client.pipeline(*commands)
+        numbers = zip(found[::2], found[1::2], strict=True)
+        total = sum(number for status, number in numbers if status != SessionStatus.ENDED.encode())
+        if total >= self._limits.max_rules:
+            raise RateLimited(
+                what="watch rules", limit=self._limits.max_rules, retry_after_s=RETRY_SESSION_S
+            )
 
     async def begin_question(self, key_id: str | None, question_id: str) -> None:
         if key_id is None:

@@ -13,7 +13,7 @@ from tests.local import fake_backend, served
 from tests.service.api.conftest import created
 from tests.service.api.keys import KEYRING, bearer
 
-LIMITS = KeyLimits(max_sessions=2, questions_per_minute=4, max_questions=2)
+LIMITS = KeyLimits(max_sessions=2, questions_per_minute=4, max_questions=2, max_rules=1)
 
 
 @pytest.fixture
@@ -82,3 +82,15 @@ async def test_event_watchers_are_limited_by_key(limited: httpx.AsyncClient) -> 
         check_limited(await limited.get(paths["alice"], headers=bearer("alice")))
         async with limited.stream("GET", paths["bob"], headers=bearer("bob")) as other:
             assert other.status_code == 200
+
+
+async def test_watch_rules_are_limited_by_the_sessions_key(limited: httpx.AsyncClient) -> None:
+    first, second = [f"/v1/sessions/{await created(limited, 'alice')}/rules" for _ in range(2)]
+    rule = {"condition": "Is it raining?"}
+    made = await limited.post(first, json=rule, headers=bearer("alice"))
+    assert made.status_code == 201
+
+    check_limited(await limited.post(second, json=rule, headers=bearer("alice")))
+    check_limited(await limited.post(second, json=rule, headers=bearer("root")))
+    await limited.delete(f"{first}/{made.json()['id']}", headers=bearer("alice"))
+    assert (await limited.post(second, json=rule, headers=bearer("alice"))).status_code == 201

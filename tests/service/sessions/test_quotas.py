@@ -9,13 +9,13 @@ from service.access.limits import KeyLimits
 from service.errors import RateLimited, StoreUnavailable
 from service.sessions import quota_scripts
 from service.sessions.quotas import QUESTION_LEASE_MS, RedisQuotas
-from service.sessions.record import SessionId
+from service.sessions.record import Rule, SessionId
 from service.sessions.redis_store import RedisSessionStore
 from tests.service.sessions.scenes import CONFIG
 
 pytestmark = pytest.mark.redis
 
-LIMITS = KeyLimits(max_sessions=2, questions_per_minute=5, max_questions=3)
+LIMITS = KeyLimits(max_sessions=2, questions_per_minute=5, max_questions=3, max_rules=2)
 
 
 @pytest.fixture
@@ -213,3 +213,20 @@ async def test_closed_session_makes_room_at_once(
     await quotas.open_session("alice", SessionId("s3"))
     with pytest.raises(RateLimited):
         await quotas.open_session("alice", SessionId("s4"))
+
+
+async def test_rules_of_a_keys_open_sessions_are_limited(
+    quotas: RedisQuotas, store: RedisSessionStore
+) -> None:
+    for name in ("s1", "s2"):
+        await opened(quotas, store, name)
+        await quotas.admit_rule("alice")
+        await store.add_rule(SessionId(name), Rule(name, "?", 0.5, 0.0, 0.0, 1.0), max_rules=4)
+
+    with pytest.raises(RateLimited, match="2 watch rules"):
+        await quotas.admit_rule("alice")
+    await quotas.admit_rule("bob")
+    await quotas.admit_rule(None)
+
+    await store.end(SessionId("s1"), "deleted", 2.0)
+    await quotas.admit_rule("alice")

@@ -126,6 +126,7 @@ def check_url(
     *,
     schemes: Sequence[str] = ("https", "http"),
     allows_credentials: bool = False,
+    setting: str | None = None,
 ) -> Target:
     """Decide whether the service may open a URL that a client gave.
 
@@ -136,6 +137,7 @@ def check_url(
         resolve: Finds the host's addresses; `resolve_host`, which blocks.
         schemes: Those that the caller speaks.
         allows_credentials: Whether `user:password@` may be part of it (cameras).
+        setting: Where the operator writes the allow-list, for the message.
 
     Returns:
         Where to connect. The caller connects to one of `addresses`, and follows no redirect, or
@@ -148,10 +150,11 @@ def check_url(
     host, port = _host(parts), _port(parts)
     addresses = _addresses(host, port, resolve)
     for address in addresses:
-        _check_address(host, port, address, allow_list)
+        _check_address(host, port, address, allow_list, setting)
     is_listed = all(allow_list.has_address(_plain(address), port) for address in addresses)
     if not (is_listed or allow_list.has_name(host, port)):
-        raise UrlRefused("the host is not on the allow-list", host=host)
+        where = f" ({setting})" if setting else ""
+        raise UrlRefused(f"the host is not on the allow-list{where}", host=host)
     return Target(url, parts.scheme, host, port, tuple(str(address) for address in addresses))
 
 
@@ -225,12 +228,17 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-def _check_address(host: str, port: int, address: Address, allow_list: AllowList) -> None:
+def _check_address(
+    host: str, port: int, address: Address, allow_list: AllowList, setting: str | None
+) -> None:
     for embedded in _embedded(address):
         if any(embedded in network for network in NEVER):
             raise UrlRefused("the host is at an address that is never reached", host=host)
         if not embedded.is_global and not allow_list.has_address(embedded, port):
-            raise UrlRefused("the host is at a private address that is not listed", host=host)
+            where = f" ({setting})" if setting else ""
+            raise UrlRefused(
+                f"the host is at a private address that is not listed{where}", host=host
+            )
 
 
 def _plain(address: Address) -> Address:

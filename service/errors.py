@@ -238,7 +238,7 @@ class AlreadyPublishing(SessionError):
 
     def __init__(self, session_id: str) -> None:
         super().__init__(
-            f"session {session_id!r} already has a publisher; DELETE its WHIP URL first",
+            f"session {session_id!r} already has a publisher; DELETE its WHIP URL or source first",
             session_id=session_id,
         )
 

@@ -15,6 +15,7 @@ EventType = Literal[
     "dropped",
     "scene.cut",
     "sound.onset",
+    "source.state",
     "turn",
     "rule.matched",
 ]

@@ -1,7 +1,7 @@
-"""Calls to a stage that may be worth repeating: deadlines, backoff, when to give up."""
+"""What may be worth repeating: deadlines, backoff, when to give up."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -27,6 +27,14 @@ class RetryConfig:
     max_backoff_s: float = 2.0
 
 
+def backoffs(config: RetryConfig) -> Iterator[float]:
+    """Pauses between one attempt and the next, in seconds; without end."""
+    backoff_s = config.first_backoff_s
+    while True:
+        yield backoff_s
+        backoff_s = min(2 * backoff_s, config.max_backoff_s)
+
+
 async def insist(
     call: Callable[[], Awaitable[Result]], *, stage: str, config: RetryConfig
 ) -> Result:
@@ -41,8 +49,7 @@ async def insist(
     """
     loop = asyncio.get_running_loop()
     end_s = loop.time() + config.deadline_s
-    backoff_s = config.first_backoff_s
-    while True:
+    for backoff_s in backoffs(config):
         try:
             async with asyncio.timeout(config.attempt_s):
                 return await call()
@@ -55,7 +62,7 @@ async def insist(
         if is_late or not failure.is_retryable:
             raise failure
         await asyncio.sleep(backoff_s)
-        backoff_s = min(2 * backoff_s, config.max_backoff_s)
+    raise AssertionError("unreachable: the pauses have no end")
 
 
-__all__ = ["RetryConfig", "insist"]
+__all__ = ["RetryConfig", "backoffs", "insist"]

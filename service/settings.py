@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from compressor.weights import EMBEDDED_MODEL
@@ -18,15 +18,10 @@ from service.access.keyring import Keyring
 from service.admission.decision import AdmissionConfig
 from service.egress import AllowList
 from service.llm.policy import PolicyName, Progressive
+from service.media_settings import ClipsSettings, Part, SourcesSettings
 
 ProfileName = Literal["live", "paper-35", "paper-25", "speech", "full"]
 DtypeName = Literal["float32", "bfloat16", "float16"]
-
-
-class Part(BaseModel):
-    """Settings of one part of the service."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Replicas(Part):
@@ -226,23 +221,6 @@ class RulesSettings(Part):
         return hosts
 
 
-class ClipsSettings(Part):
-    """Questions about files."""
-
-    max_body_bytes: int = Field(
-        32 << 20,
-        ge=1024,
-        le=80 << 20,  # a file is three quarters of it, and goes to ingest in one message of 64 MiB
-        description="largest body of a chat completion; a file in it is a quarter smaller",
-    )
-    max_at_once: int = Field(
-        4, ge=1, description="chat completions over `API__MAX_JSON_BYTES` per replica; more get 503"
-    )
-    upload_s: float = Field(60.0, gt=0, description="how long the body of one may take to arrive")
-    max_clip_s: float = Field(600.0, gt=0, description="longer files are refused")
-    wait_s: float = Field(300.0, gt=0, description="how long a file may take to be in context")
-
-
 class AuthSettings(Part):
     """API keys and what may be done with one."""
 
@@ -332,6 +310,7 @@ class Settings(BaseSettings):
     tracing: TracingSettings = TracingSettings()
     rules: RulesSettings = RulesSettings()
     clips: ClipsSettings = ClipsSettings()
+    sources: SourcesSettings = SourcesSettings()
     auth: AuthSettings = AuthSettings()
 
     @property

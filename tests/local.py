@@ -16,6 +16,7 @@ from service.compression.worker import CompressorWorker
 from service.encoder.encoder import OmniEncoder
 from service.encoder.worker import EncoderWorker
 from service.ingest.config import IngestConfig, Surroundings
+from service.ingest.desk import SourceDesk
 from service.ingest.worker import IngestWorker
 from service.llm.config import EngineConfig
 from service.llm.paged_engine import PagedEngine
@@ -42,6 +43,10 @@ class LocalBackend:
     quotas: Quotas
     metrics: Metrics
     model: ModelInfo = MODEL
+
+    @property
+    def sources(self) -> SourceDesk:
+        return self.ingest.sources
 
     async def admit(self) -> None:
         """It takes any number of sessions."""

@@ -29,6 +29,7 @@ from service.api.limits import BodyLimit, BodyLimits
 from service.api.questions import question_routes
 from service.api.rules import rule_routes
 from service.api.sessions import feed_routes, history_routes, session_routes
+from service.api.sources import source_routes, upload_routes
 from service.api.tokens import token_routes
 from service.api.traces import TraceContext
 from service.api.watchers import Watchers, WatchersConfig
@@ -69,6 +70,7 @@ class ApiConfig:
     token_secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     max_token_ttl_s: float = 86_400.0
     max_rules: int = 16
+    max_upload_bytes: int = 512 << 20
     webhook_hosts: AllowList = field(default_factory=lambda: AllowList((), ()))
 
 
@@ -104,6 +106,8 @@ def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
     app.include_router(
         rule_routes(backend, clock, max_rules=config.max_rules, webhook_hosts=config.webhook_hosts)
     )
+    app.include_router(source_routes(backend))
+    app.include_router(upload_routes(backend, max_bytes=config.max_upload_bytes))
     app.include_router(door_routes(credentials, clock))
     app.include_router(health_routes(backend))
     _add_page(app)

@@ -1,10 +1,12 @@
 """What the HTTP side needs from the rest of the service, as protocols."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from service.ingest.clip import ClipKind
+from service.ingest.playback import Speed
+from service.ingest.pull import SourceView
 from service.ingest.whip import WhipAnswer
 from service.sessions.quotas import Quotas
 from service.sessions.record import SessionId
@@ -13,7 +15,7 @@ from service.stages import LLMStage
 
 
 class IngestStage(Protocol):
-    """WebRTC peers, wherever they live."""
+    """WebRTC peers and files, wherever they live."""
 
     async def offer(self, session_id: SessionId, sdp: str) -> WhipAnswer:
         """Answer a publisher's offer.
@@ -57,6 +59,48 @@ class IngestStage(Protocol):
         ...
 
 
+class SourceStage(Protocol):
+    """Media that the service fetches or is sent, wherever that happens."""
+
+    async def add(self, session_id: SessionId, url: str, speed: Speed) -> SourceView:
+        """Fetch media for the session.
+
+        Raises:
+            UrlRefused: The operator does not allow it.
+            AlreadyPublishing: The session has a publisher.
+            AtCapacity: No replica takes another session now.
+        """
+        ...
+
+    async def views(self, session_id: SessionId) -> Sequence[SourceView]:
+        """What was fetched for the session, oldest first; those that are over among them."""
+        ...
+
+    async def remove(self, session_id: SessionId, source_id: str) -> None:
+        """Stop a source; raises `SourceNotFound`."""
+        ...
+
+    async def begin_upload(self, session_id: SessionId) -> str:
+        """Begin to take a recording, and name it; raises as `add`."""
+        ...
+
+    async def append_upload(
+        self, session_id: SessionId, upload_id: str, offset: int, data: bytes
+    ) -> None:
+        """Take a part; raises `BodyTooLarge`, and `Unavailable` where the upload is lost."""
+        ...
+
+    async def finish_upload(
+        self, session_id: SessionId, upload_id: str, speed: Speed
+    ) -> SourceView:
+        """Play what has arrived; raises as `add`, and `MediaUnreadable`."""
+        ...
+
+    async def abort_upload(self, session_id: SessionId, upload_id: str) -> None:
+        """Give up an upload."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """The model that answers, as `GET /v1/models` tells it."""
@@ -73,6 +117,9 @@ class Backend(Protocol):
 
     @property
     def ingest(self) -> IngestStage: ...
+
+    @property
+    def sources(self) -> SourceStage: ...
 
     @property
     def llm(self) -> LLMStage: ...

@@ -26,7 +26,7 @@ class BodyLimits:
     """How large bodies may be.
 
     Attributes:
-        json_bytes: Of every route but these two.
+        json_bytes: Of every route but these two, and the one that takes recordings.
         sdp_bytes: Of the WHIP routes.
         chat_bytes: Of chat completions, which may bring a file.
         max_large: Chat completions above `json_bytes` at a time, from their first bytes to the end
@@ -57,14 +57,15 @@ class BodyLimit:
         with ExitStack() as places:
             try:
                 _check_plain(scope)
-                await self._read(body, scope["path"], places)
+                if not _is_recording(scope):
+                    await self._read(body, scope["path"], places)
             except ServiceError as error:
                 response = error_response(error, scope["path"])
                 if not body.is_whole:
                     response.headers["Connection"] = "close"  # the rest of the body stays unread
                 await response(scope, receive, send)
                 return
-            await self._app(scope, body.replay, send)
+            await self._app(scope, receive if _is_recording(scope) else body.replay, send)
 
     async def _read(self, body: "_Body", path: str, places: ExitStack) -> None:
         limits = self._limits
@@ -117,6 +118,12 @@ class _Body:
         self._is_handed_on = True
         body, self._data = bytes(self._data), bytearray()
         return {"type": "http.request", "body": body, "more_body": False}
+
+
+def _is_recording(scope: Scope) -> bool:
+    """Its route reads it in parts, up to a limit of its own."""
+    path: str = scope["path"]
+    return scope["method"] == "PUT" and path.endswith("/media")
 
 
 def _check_plain(scope: Scope) -> None:

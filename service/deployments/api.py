@@ -14,7 +14,7 @@ from service.api.limits import BodyLimits
 from service.api.watchers import WatchersConfig
 from service.deployments.admission import RemoteAdmission
 from service.deployments.hangup import DisconnectOnCancel
-from service.deployments.remote import RemoteIngest, RemoteLLM, expositions
+from service.deployments.remote import RemoteIngest, RemoteLLM, RemoteSources, expositions
 from service.deployments.replica import Replica
 from service.egress import AllowList
 from service.errors import ServiceError
@@ -37,6 +37,7 @@ class RemoteBackend:
         llm = RemoteLLM(handles["LLM"], self.store)
         self.llm = TracedLLM(llm, replica.tracing, self.model.name)
         self.ingest = RemoteIngest(handles["Ingest"], self.store)
+        self.sources = RemoteSources(handles["Ingest"], self.store)
         self.admission = RemoteAdmission(handles, replica.metrics, settings.admission_config)
 
     async def admit(self) -> None:
@@ -97,6 +98,7 @@ class ApiDeployment:
             token_secret=auth.token_secret.get_secret_value().encode(),
             max_token_ttl_s=auth.max_token_ttl_s,
             max_rules=self._settings.rules.max_rules,
+            max_upload_bytes=self._settings.sources.max_upload_bytes,
             webhook_hosts=AllowList.parse(self._settings.rules.webhook_hosts),
         )
         return DisconnectOnCancel(create_app(self._backend, config))

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -10,18 +11,17 @@ from ray.serve.handle import DeploymentHandle
 
 from service.clock import steady_clock
 from service.deployments.answers import answer
+from service.deployments.ingest_config import ingest_config
 from service.deployments.remote import RemoteCompressor, RemoteEncoder, RemoteLLM
 from service.deployments.replica import Replica
 from service.errors import ServiceError
 from service.ingest.clip import ClipKind
-from service.ingest.config import IngestConfig, Surroundings
-from service.ingest.container import ContainerLimits
-from service.ingest.liveness import LivenessConfig
-from service.ingest.peer import PeerConfig
+from service.ingest.config import Surroundings
+from service.ingest.playback import Speed
+from service.ingest.pull import SourceView
 from service.ingest.whip import WhipAnswer
 from service.ingest.worker import IngestWorker
-from service.media.chunker import ChunkerConfig
-from service.pipeline import PipelineConfig, Stages
+from service.pipeline import Stages
 from service.sessions.record import SessionId
 from service.settings import Settings
 
@@ -52,7 +52,7 @@ class IngestDeployment:
             steady_clock(),
             self._replica.tracing,
         )
-        self._worker = IngestWorker(around, _config(settings))
+        self._worker = IngestWorker(around, ingest_config(settings))
 
     async def offer(
         self, session_id: SessionId, sdp: str, *, steal_from: str | None = None
@@ -91,6 +91,61 @@ class IngestDeployment:
         steal_from: str | None = None,
     ) -> ServiceError | None:
         return await answer(self._worker.digest(session_id, content, kind, steal_from=steal_from))
+
+    async def add_source(
+        self, session_id: SessionId, url: str, speed: Speed, *, steal_from: str | None = None
+    ) -> SourceView | ServiceError:
+        call = self._worker.sources.add(session_id, url, speed, steal_from=steal_from)
+        return await answer(call)
+
+    async def sources(
+        self, session_id: SessionId, *, steal_from: str | None = None
+    ) -> Sequence[SourceView] | ServiceError:
+        return await answer(self._worker.sources.views(session_id, steal_from=steal_from))
+
+    async def remove_source(
+        self, session_id: SessionId, source_id: str, *, steal_from: str | None = None
+    ) -> ServiceError | None:
+        call = self._worker.sources.remove(session_id, source_id, steal_from=steal_from)
+        return await answer(call)
+
+    async def begin_upload(
+        self, session_id: SessionId, *, steal_from: str | None = None
+    ) -> str | ServiceError:
+        return await answer(self._worker.sources.begin_upload(session_id, steal_from=steal_from))
+
+    async def append_upload(
+        self,
+        session_id: SessionId,
+        upload_id: str,
+        offset: int,
+        data: bytes,
+        *,
+        steal_from: str | None = None,
+    ) -> ServiceError | None:
+        call = self._worker.sources.append_upload(
+            session_id, upload_id, offset, data, steal_from=steal_from
+        )
+        return await answer(call)
+
+    async def finish_upload(
+        self,
+        session_id: SessionId,
+        upload_id: str,
+        speed: Speed,
+        *,
+        steal_from: str | None = None,
+    ) -> SourceView | ServiceError:
+        call = self._worker.sources.finish_upload(
+            session_id, upload_id, speed, steal_from=steal_from
+        )
+        return await answer(call)
+
+    async def abort_upload(
+        self, session_id: SessionId, upload_id: str, *, steal_from: str | None = None
+    ) -> ServiceError | None:
+        call = self._worker.sources.abort_upload(session_id, upload_id, steal_from=steal_from)
+        return await answer(call)
 
     async def end(
         self, session_id: SessionId, reason: str, *, steal_from: str | None = None
@@ -138,27 +193,3 @@ def _is_one_running() -> bool:
     deployment = application and application.deployments.get(context.deployment)
     states = deployment.replica_states.items() if deployment else ()
     return any(state == "RUNNING" and number > 0 for state, number in states)
-
-
-def _config(settings: Settings) -> IngestConfig:
-    limits = settings.ingest
-    return IngestConfig(
-        has_thumbnails=settings.store.thumbnails,
-        max_sessions=limits.max_sessions,
-        udp_ports=limits.udp_ports,
-        liveness=LivenessConfig(
-            no_media_s=limits.no_media_s,
-            idle_s=limits.idle_s,
-            max_session_s=limits.max_session_s,
-        ),
-        chunker=ChunkerConfig(max_pixels=limits.max_pixels),
-        pipeline=PipelineConfig(max_pending_chunks=limits.max_pending_chunks),
-        peer=PeerConfig(
-            ice_servers=tuple(limits.ice_servers), max_frame_pixels=limits.max_frame_pixels
-        ),
-        clip=ContainerLimits(
-            max_frame_pixels=limits.max_frame_pixels,
-            max_duration_s=settings.clips.max_clip_s,
-            refuses_longer=True,
-        ),
-    )

@@ -24,6 +24,8 @@ from service.errors import (
     StoreUnavailable,
 )
 from service.ingest.clip import ClipKind
+from service.ingest.playback import Speed
+from service.ingest.pull import SourceView
 from service.ingest.whip import WhipAnswer
 from service.llm.engine import Finished, Question, TokenDelta
 from service.llm.unit import Unit
@@ -220,6 +222,42 @@ class RemoteIngest:
 
     async def end(self, session_id: SessionId, reason: str) -> None:
         await self._owned.call("end", session_id, reason)
+
+
+class RemoteSources:
+    """`SourceStage` on the session's ingest replica."""
+
+    def __init__(self, handle: DeploymentHandle[Any], store: SessionStore) -> None:
+        self._owned = OwnedStage(handle, store, Stage.INGEST)
+
+    async def add(self, session_id: SessionId, url: str, speed: Speed) -> SourceView:
+        view: SourceView = await self._owned.call("add_source", session_id, url, speed)
+        return view
+
+    async def views(self, session_id: SessionId) -> tuple[SourceView, ...]:
+        views: tuple[SourceView, ...] = await self._owned.call("sources", session_id)
+        return views
+
+    async def remove(self, session_id: SessionId, source_id: str) -> None:
+        await self._owned.call("remove_source", session_id, source_id)
+
+    async def begin_upload(self, session_id: SessionId) -> str:
+        upload_id: str = await self._owned.call("begin_upload", session_id)
+        return upload_id
+
+    async def append_upload(
+        self, session_id: SessionId, upload_id: str, offset: int, data: bytes
+    ) -> None:
+        await self._owned.call("append_upload", session_id, upload_id, offset, data)
+
+    async def finish_upload(
+        self, session_id: SessionId, upload_id: str, speed: Speed
+    ) -> SourceView:
+        view: SourceView = await self._owned.call("finish_upload", session_id, upload_id, speed)
+        return view
+
+    async def abort_upload(self, session_id: SessionId, upload_id: str) -> None:
+        await self._owned.call("abort_upload", session_id, upload_id)
 
 
 async def expositions(

@@ -8,11 +8,39 @@ from service.ingest.liveness import LivenessConfig
 from service.ingest.peer import PeerConfig
 from service.ingest.ports import PortRange
 from service.ingest.queue import QueueConfig
+from service.ingest.source_policy import SourcePolicy
+from service.ingest.uploads import UploadLimits
 from service.media.chunker import ChunkerConfig
 from service.metrics import Metrics
 from service.pipeline import PipelineConfig, Stages
+from service.retry import RetryConfig
 from service.sessions.store import SessionStore
 from service.tracing import Tracing
+
+RECONNECT = RetryConfig(first_backoff_s=0.5, max_backoff_s=15.0, deadline_s=300.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesConfig:
+    """How media is fetched, or taken as a file.
+
+    Attributes:
+        policy: What may be fetched; nothing by default.
+        limits: What is decoded of it.
+        uploads: Of recordings that clients send.
+        retry: Pauses before a lost live source is tried again; `deadline_s` is how long.
+        max_listed: Sources that a session tells of, those that are over among them.
+    """
+
+    policy: SourcePolicy = field(default_factory=SourcePolicy)
+    limits: ContainerLimits = field(default_factory=ContainerLimits)
+    uploads: UploadLimits = field(default_factory=UploadLimits)
+    retry: RetryConfig = field(
+        default_factory=lambda: RetryConfig(
+            first_backoff_s=0.5, max_backoff_s=15.0, deadline_s=300.0
+        )
+    )
+    max_listed: int = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +61,7 @@ class IngestConfig:
         pipeline: How chunks reach the context.
         peer: How WebRTC connects.
         clip: What is decoded of a file that comes with a question.
+        sources: How other media comes in.
     """
 
     max_sessions: int = 16
@@ -50,6 +79,7 @@ class IngestConfig:
     clip: ContainerLimits = field(
         default_factory=lambda: ContainerLimits(max_duration_s=600.0, refuses_longer=True)
     )
+    sources: SourcesConfig = field(default_factory=SourcesConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +98,4 @@ class Surroundings:
     tracing: Tracing = field(default_factory=Tracing)
 
 
-__all__ = ["IngestConfig", "Surroundings"]
+__all__ = ["RECONNECT", "IngestConfig", "SourcesConfig", "Surroundings"]

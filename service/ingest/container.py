@@ -22,7 +22,7 @@ from service.errors import ServiceError
 from service.ingest.conversion import Resampler, to_rgb
 from service.ingest.source import Picture, Sound
 from service.media.continuity import Continuity
-from service.source_errors import MediaUnreadable, SourceUnreachable
+from service.source_errors import MediaUnreadable, SourceDenied, SourceUnreachable
 
 # FFmpeg's names of demuxers; none of these opens other files or hosts
 FORMATS: Final = (
@@ -33,6 +33,13 @@ NO_PROTOCOL: Final = "none"
 Track = VideoStream | AudioStream
 MediaFrame = av.VideoFrame | av.AudioFrame
 
+DENIALS: Final = (
+    av.HTTPUnauthorizedError,
+    av.HTTPForbiddenError,
+    av.HTTPNotFoundError,
+    av.HTTPBadRequestError,
+    av.HTTPOtherClientError,
+)
 UNREADABLE: Final = (av.InvalidDataError, av.EOFError, av.DemuxerNotFoundError)
 PACKETS_PER_READ: Final = 64
 MICROSECONDS: Final = 1_000_000
@@ -66,8 +73,11 @@ class Container:
         MediaUnreadable: There is neither.
     """
 
-    def __init__(self, opened: InputContainer, limits: ContainerLimits) -> None:
+    def __init__(
+        self, opened: InputContainer, limits: ContainerLimits, file: BinaryIO | None = None
+    ) -> None:
         self._opened = opened
+        self._file = file
         self._limits = limits
         self._continuity = Continuity()
         self._resampler = Resampler()
@@ -135,8 +145,10 @@ class Container:
         return discards
 
     def close(self) -> None:
-        """Let go of it."""
+        """Let go of it, and of the file that it is read from."""
         self._opened.close()
+        if self._file is not None:
+            self._file.close()
 
     def _choose(self) -> list[Track]:
         streams: list[Track] = []
@@ -179,7 +191,7 @@ class Container:
             self._discards[self.kinds[0], "undecodable"] += 1
             return None
         except (av.FFmpegError, OSError) as error:
-            raise SourceUnreachable(reason_of(error)) from error
+            raise SourceUnreachable(_reason(error)) from None
 
     def _decode(self, packet: "Packet[Stream]") -> list[MediaFrame]:
         try:
@@ -220,7 +232,7 @@ def open_container(
     """Open a container. Blocks.
 
     Args:
-        origin: A binary file object, which stays the caller's to close, or a URL for FFmpeg.
+        origin: A binary file object, which is closed with it, or a URL for FFmpeg.
         limits: See there.
         formats: Demuxers that may be used, as FFmpeg names them.
         protocols: Those that FFmpeg may open itself.
@@ -228,6 +240,7 @@ def open_container(
 
     Raises:
         MediaUnreadable: It is none of these formats, damaged, empty, or has nothing to decode.
+        SourceDenied: Its server does not give it.
         SourceUnreachable: It cannot be read.
     """
     checked = {
@@ -239,14 +252,16 @@ def open_container(
     try:
         opened = av.open(origin, "r", options=checked, timeout=(limits.open_s, limits.read_s))
     except (av.FFmpegError, OSError) as error:
-        if isinstance(error, UNREADABLE) or error.errno == EINVAL:  # an empty file is EINVAL
-            reason = "it is empty, damaged, or in no format that is read"
-            raise MediaUnreadable(reason) from error
-        raise SourceUnreachable(reason_of(error)) from error
+        _close(origin)
+        raise _failure(error) from None  # its text holds the URL, and that a password
+    except ServiceError:
+        _close(origin)
+        raise
     try:
-        return Container(opened, limits)
+        return Container(opened, limits, None if isinstance(origin, str) else origin)
     except ServiceError:
         opened.close()
+        _close(origin)
         raise
 
 
@@ -255,9 +270,22 @@ def too_long(limits: ContainerLimits) -> MediaUnreadable:
     return MediaUnreadable(f"it is longer than {limits.max_duration_s:g} s")
 
 
-def reason_of(error: Exception) -> str:
+def _failure(error: av.FFmpegError | OSError) -> ServiceError:
+    if isinstance(error, DENIALS):
+        return SourceDenied(_reason(error))
+    if isinstance(error, UNREADABLE) or error.errno == EINVAL:  # an empty file is EINVAL
+        return MediaUnreadable("it is empty, damaged, or in no format that is read")
+    return SourceUnreachable(_reason(error))
+
+
+def _reason(error: av.FFmpegError | OSError) -> str:
     """What went wrong, without the URL that FFmpeg's messages repeat."""
-    return str(getattr(error, "strerror", None) or type(error).__name__)
+    return error.strerror or type(error).__name__
+
+
+def _close(origin: BinaryIO | str) -> None:
+    if not isinstance(origin, str):
+        origin.close()
 
 
 __all__ = ["Container", "ContainerLimits", "open_container", "too_long"]

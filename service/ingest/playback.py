@@ -48,7 +48,6 @@ class Playback(MediaSource):
         clock: Unix time.
         pace: "realtime" waits until each moment has come, "fast" for nothing but room, "live"
             takes media as it arrives.
-        on_open: Told once it is open.
     """
 
     def __init__(
@@ -58,13 +57,11 @@ class Playback(MediaSource):
         clock: Clock,
         *,
         pace: Pace,
-        on_open: Callable[[Container], None] = lambda container: None,
     ) -> None:
         self._open_container = open_container
         self._sink = sink
         self._clock = clock
         self._pace = pace
-        self._on_open = on_open
         self._tasks = TaskSet()
         self._gone = asyncio.Event()
         self._failure: ServiceError | None = None
@@ -87,13 +84,7 @@ class Playback(MediaSource):
 
     async def _run(self) -> None:
         try:
-            await play(
-                self._open_container,
-                self._sink,
-                self._clock,
-                pace=self._pace,
-                on_open=self._on_open,
-            )
+            await play(self._open_container, self._sink, self._clock, pace=self._pace)
         except ServiceError as error:
             self._failure = error
         finally:
@@ -106,13 +97,21 @@ async def play(
     clock: Clock,
     *,
     pace: Pace,
-    on_open: Callable[[Container], None],
-) -> None:
-    """Play a container to its end; arguments as of `Playback`.
+    on_open: Callable[[Container], Awaitable[None]] | None = None,
+) -> Container:
+    """Play a container to its end, and return it; see `Playback`.
+
+    Args:
+        open_container: Opens it, on the decoder's thread.
+        sink: Where the media goes.
+        clock: Unix time.
+        pace: As of `Playback`.
+        on_open: Called once it is open.
 
     Raises:
         MediaUnreadable: Nothing in it can be decoded.
         SourceUnreachable: It cannot be reached, or was lost.
+        ServiceError: What `open_container` raises.
     """
     decoder = _Decoder()
     try:
@@ -121,7 +120,8 @@ async def play(
         began_s = sink.begin(
             has_video="video" in kinds, has_audio="audio" in kinds, is_recorded=pace != "live"
         )
-        on_open(container)
+        if on_open is not None:
+            await on_open(container)
         place = _Live(clock) if pace == "live" else _Recorded(sink, clock, began_s, pace)
         while not container.is_over:
             items = await decoder.run(container.read)
@@ -133,6 +133,7 @@ async def play(
                     sink.push(placed)
         for placed in place.settle():
             sink.push(placed)
+        return container
     finally:
         decoder.close()
 

@@ -9,7 +9,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from service.errors import (
@@ -20,17 +20,21 @@ from service.errors import (
     SessionNotFound,
     Unavailable,
 )
+from service.events import Event
 from service.ingest.config import IngestConfig, Surroundings
 from service.ingest.container import Container
 from service.ingest.intake import Intake
 from service.ingest.liveness import Liveness
+from service.ingest.origin import Origin
 from service.ingest.peer import Peer
 from service.ingest.playback import Playback, Speed
+from service.ingest.pull import Pull, SourceView
 from service.ingest.registration import Registration
 from service.ingest.sdp import Offer, parse_fragment
 from service.ingest.source import Feed, MediaSource
 from service.ingest.whip import WhipAnswer, check_trickle
 from service.sessions.record import SessionId, SessionStatus
+from service.source_errors import SourceNotFound
 from service.tasks import TaskSet
 
 logger = logging.getLogger(__name__)
@@ -84,6 +88,7 @@ class IngestSession:
         self._intake = Intake(session_id, around, config, lambda now_s: self._liveness.media(now_s))
         self._intake_task: asyncio.Task[None] | None = None
         self._publisher: Publisher | None = None
+        self._pulls: dict[str, Pull] = {}
         self._idle_reason = ""
         self._is_closed = False
 
@@ -154,6 +159,50 @@ class IngestSession:
             playback.start()
         await self._try_tell()
         return playback
+
+    async def pull(self, origin: Origin, speed: Speed) -> SourceView:
+        """Let a source in that is fetched from here; raises as `answer` does."""
+        try:
+            async with self._change():
+                source_id = f"src_{secrets.token_urlsafe(RESOURCE_BYTES)}"
+                pull = Pull(
+                    source_id,
+                    origin,
+                    speed,
+                    self._intake,
+                    self._around.clock,
+                    self._config.sources.retry,
+                    self._tell_source,
+                )
+                self._begin(pull, None, resource_id=source_id)
+                self._remember(pull)
+                pull.start()
+        except BaseException:
+            origin.close()
+            raise
+        await self._try_tell()
+        return pull.view
+
+    @property
+    def sources(self) -> tuple[SourceView, ...]:
+        """The latest sources, oldest first."""
+        return tuple(pull.view for pull in self._pulls.values())
+
+    async def remove_source(self, source_id: str) -> None:
+        """Stop a source if it still plays, and tell of it no more.
+
+        Raises:
+            SourceNotFound: There is no such source.
+        """
+        if source_id not in self._pulls:
+            raise SourceNotFound(source_id)
+        with suppress(SessionNotFound):  # it is over
+            await self.hangup(source_id)
+        self._pulls.pop(source_id, None)
+
+    async def keep(self) -> None:
+        """Keep the session on this replica while its media is on its way here."""
+        await self._registration.renew()
 
     async def trickle(self, resource_id: str, fragment: str, if_match: str | None) -> None:
         """Add candidates of the publisher.
@@ -230,15 +279,32 @@ class IngestSession:
     def _announce(self, kinds: tuple[str, ...]) -> None:
         self._intake.begin(has_video="video" in kinds, has_audio="audio" in kinds)
 
-    def _begin(self, source: MediaSource, offer: Offer | None) -> Publisher:
-        resource_id, tag = (secrets.token_hex(RESOURCE_BYTES) for _ in range(2))
-        publisher = self._publisher = Publisher(resource_id, f'"{tag}"', offer, source)
+    def _begin(
+        self, source: MediaSource, offer: Offer | None, *, resource_id: str | None = None
+    ) -> Publisher:
+        made_id, tag = (secrets.token_hex(RESOURCE_BYTES) for _ in range(2))
+        publisher = Publisher(resource_id or made_id, f'"{tag}"', offer, source)
+        self._publisher = publisher
         self._liveness.begin(self._around.clock())
         self._tasks.spawn(self._watch(publisher), name=f"publisher {self.id}")
         if self._intake_task is None:
             self._intake_task = self._tasks.spawn(self._take_in(), name=f"intake {self.id}")
             self._tasks.spawn(self._care(), name=f"care {self.id}")
         return publisher
+
+    def _remember(self, pull: Pull) -> None:
+        self._pulls[pull.view.id] = pull
+        if len(self._pulls) > self._config.sources.max_listed:
+            del self._pulls[next(iter(self._pulls))]  # those before the last are over
+
+    async def _tell_source(self, view: SourceView) -> None:
+        logger.info("source is %s", view.state, extra={"session_id": self.id})
+        data = asdict(view)
+        event = Event("source.state", self.id, view.since_s, {"source_id": data.pop("id"), **data})
+        try:
+            await self._around.store.publish(event)
+        except ServiceError as error:
+            logger.warning("source not told: %s", error, extra={"session_id": self.id})
 
     def _current(self, resource_id: str) -> Publisher:
         publisher = self._publisher

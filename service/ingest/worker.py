@@ -6,11 +6,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from service.errors import AtCapacity, ServiceError, SessionNotFound, Unavailable
+from service.errors import (
+    AtCapacity,
+    ServiceError,
+    SessionNotFound,
+    Unavailable,
+)
 from service.events import Event
 from service.ingest.clip import ClipKind, open_clip
 from service.ingest.config import IngestConfig, Surroundings
 from service.ingest.container import Container
+from service.ingest.desk import Holder, SourceDesk
 from service.ingest.peer import DecodeFailures
 from service.ingest.playback import Playback, Speed
 from service.ingest.ports import limit_udp_ports
@@ -39,6 +45,8 @@ class IngestWorker:
         self._config = config
         self._sessions: dict[SessionId, IngestSession] = {}
         self._opening = asyncio.Lock()
+        holder = Holder(self._hold, self._sessions.get, self._forget_unused)
+        self._desk = SourceDesk(config.sources, holder)
         self._tasks = TaskSet()
         self._is_draining = False
         self._has_ports = config.udp_ports is None
@@ -52,6 +60,11 @@ class IngestWorker:
     def num_sessions(self) -> int:
         """Sessions held, with a publisher or waiting for one."""
         return len(self._sessions)
+
+    @property
+    def sources(self) -> SourceDesk:
+        """Media that it fetches or is sent."""
+        return self._desk
 
     @property
     def is_draining(self) -> bool:
@@ -206,6 +219,7 @@ class IngestWorker:
         """Stop; sessions stay open in the store, for the replica that their publishers find."""
         self._is_draining = True
         await asyncio.gather(*(self._park(session) for session in [*self._sessions.values()]))
+        await self._desk.aclose()
         await self._tasks.aclose()
         self._failures.close()
 
@@ -232,11 +246,13 @@ class IngestWorker:
 
     def _let_go(self, session_id: SessionId) -> IngestSession | None:
         session = self._sessions.pop(session_id, None)
+        self._desk.let_go(session_id)
         self._count()
         return session
 
     async def _forget_unused(self, session: IngestSession) -> None:
-        if not session.has_begun and not session.has_publisher:
+        is_used = session.has_begun or session.has_publisher or self._desk.awaits_upload(session.id)
+        if not is_used:
             await self._park(session)
 
     async def _hand_over(self, session: IngestSession, reason: str) -> None:

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from service.egress import AllowList
+from service.errors import UrlRefused
+from service.ingest.container import ContainerLimits
+from service.ingest.origin import FileOrigin, HttpOrigin, RtspOrigin, find_origin
+from service.ingest.source_policy import SourcePolicy
+from service.source_errors import MediaUnreadable, SourceUnreachable
+from tests.clips import write_clip
+from tests.free_port import free_port
+
+LIMITS = ContainerLimits(open_s=2.0, read_s=2.0)
+
+
+def allowing(folder: Path) -> SourcePolicy:
+    return SourcePolicy(AllowList.parse(["127.0.0.1"]), file_roots=[folder])
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "is_live"),
+    [
+        ("http://u:p@127.0.0.1/clip.mp4?key=s", HttpOrigin, False),
+        ("rtsp://u:p@127.0.0.1/clip.mp4?key=s", RtspOrigin, True),
+        ("rtsps://u:p@127.0.0.1/clip.mp4?key=s", RtspOrigin, True),
+    ],
+)
+async def test_a_url_is_what_its_scheme_says(
+    tmp_path: Path, url: str, kind: type, is_live: bool
+) -> None:
+    origin = await find_origin(url, allowing(tmp_path), LIMITS)
+
+    assert isinstance(origin, kind)
+    assert (origin.url, origin.is_live) == (
+        url[: url.index(":")] + "://127.0.0.1/clip.mp4",
+        is_live,
+    )
+
+
+async def test_a_file_is_opened_at_once(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", duration_s=1.0)
+    (tmp_path / "empty.mp4").touch()
+
+    origin = await find_origin(f"file://{tmp_path}/clip.mp4", allowing(tmp_path), LIMITS)
+
+    assert isinstance(origin, FileOrigin)
+    async with origin.connected() as opener:
+        assert opener().kinds == ("video", "audio")
+    origin.close()
+    with pytest.raises(MediaUnreadable):
+        await find_origin(f"file://{tmp_path}/empty.mp4", allowing(tmp_path), LIMITS)
+
+
+async def test_what_is_not_allowed_has_no_origin(tmp_path: Path) -> None:
+    for url in ("http://127.0.0.2/", "FILE:///etc/passwd", "hls+http://127.0.0.1/"):
+        with pytest.raises(UrlRefused):
+            await find_origin(url, allowing(tmp_path), LIMITS)
+
+
+async def test_a_camera_that_is_away_is_unreachable(tmp_path: Path) -> None:
+    url = f"rtsp://127.0.0.1:{free_port()}/live"
+    origin = await find_origin(url, allowing(tmp_path), LIMITS)
+
+    with pytest.raises(SourceUnreachable):
+        async with origin.connected():
+            pass

@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from clients.cli import exits
 from clients.cli.completion import add_completion
+from clients.cli.doctor import add_doctor
 from clients.cli.environment import Environment
 from clients.cli.rules import add_rules
 
@@ -37,6 +38,7 @@ def build_parser(environment: Environment) -> argparse.ArgumentParser:
     _add_watch(add)
     _add_sessions(add)
     add_rules(add)
+    add_doctor(add)
     add_completion(add)
     return parser
 

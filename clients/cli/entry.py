@@ -13,6 +13,7 @@ from clients.cli.arguments import build_parser
 from clients.cli.ask import ask
 from clients.cli.completion import complete, run_completion
 from clients.cli.console import Console
+from clients.cli.doctor import run_doctor
 from clients.cli.environment import read_environment
 from clients.cli.publish import Order, run_publish
 from clients.cli.rules import run_rules
@@ -134,6 +135,7 @@ _RUNS: dict[str, Callable[[argparse.Namespace, Console], int | None]] = {
     "watch": _watch,
     "sessions": _sessions,
     "rules": run_rules,
+    "doctor": run_doctor,
     "completion": run_completion,
 }
 

@@ -27,6 +27,7 @@ CONFLICT = 5
 UNAVAILABLE = 6
 UNAUTHORIZED = 7
 NO_SOURCE = 8
+UNHEALTHY = 9
 INTERRUPTED = 130
 TERMINATED = 143
 
@@ -40,6 +41,7 @@ MEANINGS = {
     UNAVAILABLE: "the service is at its limit, or a part of it is away: try again",
     UNAUTHORIZED: "the API key is missing or wrong",
     NO_SOURCE: "the file, camera or microphone cannot be used",
+    UNHEALTHY: "a check of `doctor` failed",
     INTERRUPTED: "interrupted (Ctrl-C)",
     TERMINATED: "terminated",
 }

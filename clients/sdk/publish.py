@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from clients.sdk.media.peer import SendingPeer
     from clients.sdk.media.source import Source
     from clients.sdk.media.tracks import Meter
-    from clients.sdk.whip import WhipResource
+    from clients.sdk.whip import IceServer, WhipResource
 
 State = Literal["connecting", "live", "reconnecting", "done"]
 # the last packets are on their way when the last frame is encoded
@@ -207,7 +207,8 @@ class _Publication:
 
     async def _run_once(self) -> None:
         self._connected_s = None
-        peer = self._new_peer(self._source, self._meter, self._duration_s)
+        servers = await self._ice_servers()
+        peer = self._new_peer(self._source, self._meter, self._duration_s, servers=servers)
         try:
             async with self._offered(peer) as resource:
                 self._connected_s = time.monotonic()
@@ -271,6 +272,13 @@ class _Publication:
                 return await self._client.send(whip.offer(self._session_id, sdp))
         except TimeoutError as exc:
             raise TimedOut(f"the offer was not answered within {OFFER_LIMIT_S:g} s") from exc
+
+    async def _ice_servers(self) -> "tuple[IceServer, ...]":
+        # on one network it goes without: what is wrong with the service, the offer will tell
+        with suppress(OmniSiftError, TimeoutError):
+            async with asyncio.timeout(CHECK_LIMIT_S):
+                return await self._client.send(whip.ice_servers(self._session_id))
+        return ()
 
     async def _is_known(self, resource: "WhipResource") -> bool:
         """Whether the service still holds a connection; True where it cannot say."""

@@ -1,6 +1,7 @@
 """WHIP requests (RFC 9725) as values. Knows nothing about media or about aiortc."""
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from urllib.parse import urljoin
 
 from clients.sdk.calls import Call, Reply, no_answer, session_path
@@ -20,6 +21,26 @@ class WhipResource:
 
     url: str
     answer_sdp: str
+
+
+@dataclass(frozen=True, slots=True)
+class IceServer:
+    """A STUN or TURN server that the service names.
+
+    Attributes:
+        url: As `stun:host:port` or `turn:host:port?transport=udp`.
+        username: Of TURN; it and the credential expire.
+    """
+
+    url: str
+    username: str | None = None
+    credential: str | None = field(default=None, repr=False)
+
+
+def ice_servers(session_id: str | None = None) -> Call[tuple[IceServer, ...]]:
+    """Ask which STUN and TURN servers publishers may use. Source: RFC 9725, section 4.6."""
+    path = "whip" if session_id is None else f"{session_path(session_id)}/whip"
+    return Call("OPTIONS", path, lambda reply: _read_links(reply.headers.get("link", "")))
 
 
 def offer(session_id: str, sdp: str) -> Call[WhipResource]:
@@ -45,3 +66,16 @@ def _read_answer(reply: Reply) -> WhipResource:
     if reply.status != 201 or location is None or kind != SDP:
         raise MalformedAnswer(f"{reply.url} did not answer the offer as WHIP does")
     return WhipResource(urljoin(reply.url, location), reply.body.decode("utf-8", "replace"))
+
+
+_LINK = re.compile(r'<([^>]*)>((?:[^,"]|"[^"]*")*)')
+_FIELD = re.compile(r';\s*([\w-]+)="?([^";]*)"?')
+
+
+def _read_links(links: str) -> tuple[IceServer, ...]:
+    found = ((url, dict(_FIELD.findall(rest))) for url, rest in _LINK.findall(links))
+    return tuple(
+        IceServer(url, fields.get("username"), fields.get("credential"))
+        for url, fields in found
+        if fields.get("rel") == "ice-server"
+    )

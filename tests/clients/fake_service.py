@@ -19,7 +19,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
-from service.api import schemas
+from service.api import chat_schemas, schemas
 from tests.clients.receiver import Receiver
 
 WEB = Path(__file__).parents[2] / "clients" / "web"
@@ -49,6 +49,7 @@ class FakeService:
         refusals: (method, path suffix) -> (status, code, headers): refuse such requests.
         chunk_s: How often a chunk appears while media arrives.
         word_gap_s: Pause between two words of a streamed answer.
+        ice_links: The Link header that names STUN and TURN servers.
         events_per_connection: Close the event feed after so many, as a failing proxy would.
     """
 
@@ -56,6 +57,7 @@ class FakeService:
     api_key: str | None = None
     chunk_s: float = 0.3
     word_gap_s: float = 0.0
+    ice_links: str = ""
     events_per_connection: int | None = None
     refusals: dict[tuple[str, str], tuple[int, str, dict[str, str]]] = field(default_factory=dict)
     feeds: dict[str, Feed] = field(default_factory=dict)
@@ -212,9 +214,18 @@ def _add_session_routes(app: FastAPI, fake: FakeService) -> None:
     async def get(id_: str) -> Any:
         return fake.feeds[id_].record if id_ in fake.feeds else _missing(id_)
 
+    @app.get("/healthz")
+    @app.get("/readyz")
+    async def health() -> schemas.Health:
+        return schemas.Health(status="ok")
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response("omnisift_tasks 1\n")
+
     @app.get("/v1/models")
-    async def models() -> schemas.ModelList:
-        return schemas.ModelList(data=[schemas.Model(id="omnisift-tiny", created=1000)])
+    async def models() -> chat_schemas.ModelList:
+        return chat_schemas.ModelList(data=[chat_schemas.Model(id="omnisift-tiny", created=1000)])
 
     @app.post("/v1/sessions/{id_}/tokens", status_code=201)
     async def mint(id_: str, body: schemas.CreateToken) -> schemas.SessionToken:
@@ -233,7 +244,9 @@ def _add_session_routes(app: FastAPI, fake: FakeService) -> None:
 
 def _add_reading_routes(app: FastAPI, fake: FakeService) -> None:
     @app.get("/v1/sessions/{id_}/turns")
-    async def turns(id_: str) -> schemas.TurnList:
+    async def turns(id_: str) -> Any:
+        if id_ not in fake.feeds:
+            return _missing(id_)
         return schemas.TurnList(data=fake.feeds[id_].turns)
 
     @app.get("/v1/sessions/{id_}/timeline")
@@ -309,9 +322,10 @@ def _add_media_routes(app: FastAPI, fake: FakeService) -> None:
         headers = {"location": f"/v1/sessions/{id_}/whip/{resource}", "etag": '"1"'}
         return Response(sdp, 201, headers, media_type="application/sdp")
 
+    @app.options("/whip")
     @app.options("/v1/sessions/{id_}/whip")
-    async def options(id_: str) -> Response:
-        return Response(headers={"accept-post": "application/sdp"})
+    async def options(id_: str | None = None) -> Response:
+        return Response(headers={"accept-post": "application/sdp", "link": fake.ice_links})
 
     @app.get("/v1/sessions/{id_}/whip/{resource}")
     async def check(id_: str, resource: str) -> Response:

@@ -2,16 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
-from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
 from aiortc.exceptions import InvalidAccessError, InvalidStateError
 
 from clients.sdk.errors import ConnectionFailed, MalformedAnswer
 from clients.sdk.media.pulse import Pulse
 from clients.sdk.media.source import Source
 from clients.sdk.media.tracks import Meter, Pace, SourceTrack
+from clients.sdk.whip import IceServer
 
 CONNECT_LIMIT_S = 15.0
 POLL_S = 0.25
@@ -24,6 +31,7 @@ class SendingPeer:
         source: Where frames come from; not closed here.
         meter: Counts what is sent.
         until_s: Stream time at which to end; None: with the source.
+        servers: STUN and TURN servers for when there is no direct way.
         now: Clock, in seconds.
     """
 
@@ -33,12 +41,15 @@ class SendingPeer:
         meter: Meter,
         until_s: float | None,
         *,
+        servers: Sequence[IceServer] = (),
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._now = now
         # an empty list: None means a public STUN server
         self._connection = RTCPeerConnection(
-            RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+            RTCConfiguration(
+                iceServers=rtc_servers(servers), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE
+            )
         )
         pace = Pace(is_live=source.is_live, now=now)
         self._tracks: list[SourceTrack] = []
@@ -108,3 +119,8 @@ class SendingPeer:
         stats = await self._connection.getStats()
         times = [item.timestamp for item in stats.values() if item.type == "remote-inbound-rtp"]
         return max(times, default=None)
+
+
+def rtc_servers(servers: Sequence[IceServer]) -> list[RTCIceServer]:
+    """The same for aiortc, which uses the first STUN and the first TURN server that it can."""
+    return [RTCIceServer(one.url, one.username, one.credential) for one in servers]

@@ -41,6 +41,21 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.02)
 
 
+async def test_publisher_asks_for_servers_and_does_without_those_that_are_away(
+    service: RunningService, client: AsyncClient
+) -> None:
+    service.fake.ice_links = '<turn:127.0.0.1:9?transport=tcp>; rel="ice-server"; username="u"'
+    session = await client.create_session()
+
+    with open_synthetic() as source:
+        done = await publish(client, session.id, source, duration_s=0.3)
+
+    asked = [request[:2] for request in service.fake.requests]
+    endpoint = "/v1/sessions/s0/whip"
+    assert done.state == "done"
+    assert asked.index(("OPTIONS", endpoint)) < asked.index(("POST", endpoint))
+
+
 async def test_scene_is_sent_in_real_time_and_the_resource_deleted(
     service: RunningService, client: AsyncClient
 ) -> None:

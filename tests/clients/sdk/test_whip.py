@@ -3,6 +3,7 @@ import pytest
 from clients.sdk import whip
 from clients.sdk.calls import Reply
 from clients.sdk.errors import Conflict, MalformedAnswer
+from clients.sdk.whip import IceServer
 
 HEADERS = {"location": "/v1/sessions/a/whip/r1", "content-type": "application/sdp"}
 
@@ -53,3 +54,21 @@ def test_refusal_says_why() -> None:
 
     with pytest.raises(Conflict, match="one is enough"):
         whip.offer("a", "v=0").read(Reply("http://h", 409, {}, body))
+
+
+def test_ice_servers_are_read_from_the_links() -> None:
+    links = (
+        '<stun:stun.test:3478>; rel="ice-server", '
+        '<turn:turn.test?transport=udp>; rel="ice-server"; username="17:publisher"; '
+        'credential="a,b=="; credential-type="password", </v1/x>; rel="urn:omnisift:query"'
+    )
+
+    found = whip.ice_servers("s0").read(Reply("http://h", 200, {"link": links}, b""))
+
+    assert found == (
+        IceServer("stun:stun.test:3478"),
+        IceServer("turn:turn.test?transport=udp", "17:publisher", "a,b=="),
+    )
+    assert "a,b" not in repr(found)
+    assert whip.ice_servers().read(Reply("http://h", 200, {}, b"")) == ()
+    assert whip.ice_servers().path == "whip"

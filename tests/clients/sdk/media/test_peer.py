@@ -4,8 +4,9 @@ import pytest
 
 from clients.sdk.errors import ConnectionFailed, MalformedAnswer
 from clients.sdk.media import open_synthetic
-from clients.sdk.media.peer import SendingPeer
+from clients.sdk.media.peer import SendingPeer, rtc_servers
 from clients.sdk.media.tracks import Meter
+from clients.sdk.whip import IceServer
 from tests.clients.receiver import Receiver
 
 pytestmark = pytest.mark.webrtc
@@ -114,3 +115,13 @@ async def test_connection_that_the_service_denies_is_lost_after_a_short_silence(
 
     assert len(asked_at_s) == 3
     assert asked_at_s[-1] < 11.0
+
+
+def test_servers_are_handed_to_webrtc() -> None:
+    (server,) = rtc_servers([IceServer("turn:h.test", "17:publisher", "secret")])
+
+    assert (server.urls, server.username, server.credential) == (
+        "turn:h.test",
+        "17:publisher",
+        "secret",
+    )

@@ -45,11 +45,14 @@ class IngestStage(Protocol):
         """Close the publisher's connection; the session goes on and can be published to again."""
         ...
 
-    async def digest(self, session_id: SessionId, content: bytes, kind: ClipKind) -> None:
-        """Take a whole file into a new session; returns when all of it is in context.
+    async def digest(self, session_id: SessionId, origin: bytes | str, kind: ClipKind) -> None:
+        """Take a file, or the one at a URL, into a new session; returns when it is in context.
 
         Raises:
-            MediaUnreadable: It is not of this kind, too long, or nothing in it can be decoded.
+            MediaUnreadable: It is not of this kind, too large, too long, or cannot be decoded.
+            UrlRefused: It may not be fetched.
+            SourceDenied: Its server does not give it.
+            SourceUnreachable: It cannot be fetched.
             AtCapacity: No replica takes another session now.
         """
         ...

@@ -14,11 +14,11 @@ from typing import Final
 
 from service.access.caller import Caller, Scope
 from service.api.backend import Backend
-from service.api.conversation import FIELD, Attachment
+from service.api.conversation import Attachment
 from service.api.schemas import CreateSession, ProfileName
 from service.api.sessions import create_session
 from service.clock import Clock
-from service.errors import BadRequest, DeadlineExceeded, Forbidden, ServiceError, Unavailable
+from service.errors import DeadlineExceeded, Forbidden, ServiceError, Unavailable
 from service.ingest.clip import ClipKind
 from service.retry import RetryConfig, insist
 from service.sessions.record import Session, SessionId
@@ -62,23 +62,21 @@ class Clips:
 
         Raises:
             AtCapacity: The service takes no other session now.
-            BadRequest: The file is not base64, or may not be opened where it is.
+            BadRequest: The file is not base64.
             DeadlineExceeded: It was not in context in time.
             Forbidden: The caller may not publish, or holds a token for another session.
-            MediaUnreadable: Nothing in it can be decoded, or it is too long.
             RateLimited: The caller's key has as many open sessions as it may.
             Unavailable: A part of it was lost on its way; try again.
+            ServiceError: As `IngestStage.digest` does.
         """
         if not caller.has_any([Scope.PUBLISH]):
             raise Forbidden(
                 "a question about a file makes a session: this needs a key with scope publish",
                 scopes=[Scope.PUBLISH],
             )
-        if attachment.url is not None:
-            raise BadRequest(
-                "a file comes along, in a data: URL; from elsewhere it is not fetched", field=FIELD
-            )
-        content = await asyncio.to_thread(attachment.content)
+        origin: bytes | str | None = attachment.url
+        if origin is None:
+            origin = await asyncio.to_thread(attachment.content)
         made = await create_session(
             self._backend,
             caller,
@@ -88,17 +86,17 @@ class Clips:
         )
         session_id = SessionId(made.id)
         try:
-            yield await self._fed(session_id, content, attachment.kind)
+            yield await self._fed(session_id, origin, attachment.kind)
         finally:
             # on its own, since who cancels this waits for nothing
             freeing = self._tasks.spawn(self._free(session_id, caller), name=f"free {session_id}")
             await asyncio.shield(freeing)
 
-    async def _fed(self, session_id: SessionId, content: bytes, kind: ClipKind) -> Session:
+    async def _fed(self, session_id: SessionId, origin: bytes | str, kind: ClipKind) -> Session:
         limit_s = self._config.wait_s
         try:
             async with asyncio.timeout(limit_s):
-                await self._backend.ingest.digest(session_id, content, kind)
+                await self._backend.ingest.digest(session_id, origin, kind)
         except TimeoutError as error:
             raise DeadlineExceeded(stage="clip", limit_s=limit_s) from error
         store = self._backend.store

@@ -85,12 +85,12 @@ class IngestDeployment:
     async def digest(
         self,
         session_id: SessionId,
-        content: bytes,
+        origin: bytes | str,
         kind: ClipKind,
         *,
         steal_from: str | None = None,
     ) -> ServiceError | None:
-        return await answer(self._worker.digest(session_id, content, kind, steal_from=steal_from))
+        return await answer(self._worker.digest(session_id, origin, kind, steal_from=steal_from))
 
     async def add_source(
         self, session_id: SessionId, url: str, speed: Speed, *, steal_from: str | None = None

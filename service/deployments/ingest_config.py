@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from service.egress import AllowList
+from service.ingest.clip import ClipConfig
 from service.ingest.config import RECONNECT, IngestConfig, SourcesConfig
 from service.ingest.container import ContainerLimits
 from service.ingest.liveness import LivenessConfig
@@ -10,7 +11,7 @@ from service.ingest.peer import PeerConfig
 from service.ingest.source_policy import SourcePolicy
 from service.ingest.uploads import UploadLimits
 from service.media.chunker import ChunkerConfig
-from service.media_settings import SourcesSettings
+from service.media_settings import ClipsSettings, SourcesSettings
 from service.pipeline import PipelineConfig
 from service.settings import Settings
 
@@ -18,6 +19,8 @@ from service.settings import Settings
 def ingest_config(all_settings: Settings) -> IngestConfig:
     """How a replica ingests, by the settings."""
     settings = all_settings.ingest
+    sources = _sources(all_settings.sources, max_frame_pixels=settings.max_frame_pixels)
+    clip = _clip(all_settings.clips, sources)
     return IngestConfig(
         has_thumbnails=all_settings.store.thumbnails,
         max_sessions=settings.max_sessions,
@@ -32,12 +35,8 @@ def ingest_config(all_settings: Settings) -> IngestConfig:
         peer=PeerConfig(
             ice_servers=tuple(settings.ice_servers), max_frame_pixels=settings.max_frame_pixels
         ),
-        clip=ContainerLimits(
-            max_frame_pixels=settings.max_frame_pixels,
-            max_duration_s=all_settings.clips.max_clip_s,
-            refuses_longer=True,
-        ),
-        sources=_sources(all_settings.sources, max_frame_pixels=settings.max_frame_pixels),
+        clip=clip,
+        sources=sources,
     )
 
 
@@ -54,6 +53,16 @@ def _sources(settings: SourcesSettings, *, max_frame_pixels: int) -> SourcesConf
         ),
         uploads=UploadLimits(max_bytes=settings.max_upload_bytes, max_uploads=settings.max_uploads),
         retry=replace(RECONNECT, deadline_s=settings.reconnect_s),
+    )
+
+
+def _clip(settings: ClipsSettings, sources: SourcesConfig) -> ClipConfig:
+    """Files with questions; those that are fetched are bound like those that are sent."""
+    return ClipConfig(
+        limits=replace(sources.limits, max_duration_s=settings.max_clip_s, refuses_longer=True),
+        policy=sources.policy,
+        max_bytes=settings.max_body_bytes * 3 // 4,
+        fetch_s=settings.upload_s,
     )
 
 

@@ -216,9 +216,9 @@ class RemoteIngest:
     async def hangup(self, session_id: SessionId, resource_id: str) -> None:
         await self._owned.call("hangup", session_id, resource_id)
 
-    async def digest(self, session_id: SessionId, content: bytes, kind: ClipKind) -> None:
+    async def digest(self, session_id: SessionId, origin: bytes | str, kind: ClipKind) -> None:
         # what a dead replica took in is in the log: sent again, it would be there twice
-        await self._owned.call("digest", session_id, content, kind, is_idempotent=False)
+        await self._owned.call("digest", session_id, origin, kind, is_idempotent=False)
 
     async def end(self, session_id: SessionId, reason: str) -> None:
         await self._owned.call("end", session_id, reason)

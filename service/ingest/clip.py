@@ -1,17 +1,18 @@
-"""A whole file as a question's media: in which formats, and how long. Blocking; one thread's."""
+"""A whole file as a question's media: from where, in which formats, how long. Blocking code."""
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Final, Literal
 
-from service.ingest.container import (
-    FORMATS,
-    Container,
-    ContainerLimits,
-    open_container,
-    too_long,
-)
-from service.source_errors import MediaUnreadable
+from service.errors import UrlRefused
+from service.ingest.container import Container, ContainerLimits, open_container, too_long
+from service.ingest.http_file import HttpFile
+from service.ingest.source import Picture, Sound
+from service.ingest.source_policy import SourcePolicy
+from service.media.sampler import SLOT_S, SLOTS_PER_CHUNK
+from service.source_errors import MediaUnreadable, SourceUnreachable
 
 ClipKind = Literal["video", "audio", "image"]
 
@@ -19,27 +20,86 @@ ClipKind = Literal["video", "audio", "image"]
 STILL_FORMATS: Final = "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe"
 # to find out what it is, FFmpeg would decode a picture of any size; `Container` has a limit
 UNPROBED: Final = {"codec_whitelist": "none"}
+WEB: Final = ("http://", "https://")
 
 
-def open_clip(content: bytes, kind: ClipKind, limits: ContainerLimits) -> Container:
+@dataclass(frozen=True, slots=True)
+class ClipConfig:
+    """What is taken in of a file that comes with a question.
+
+    Attributes:
+        limits: What is decoded; a longer file is refused, not cut.
+        policy: From where one may be fetched; from nowhere by default.
+        max_bytes: Of one that is fetched.
+        fetch_s: How long that may take.
+    """
+
+    limits: ContainerLimits = field(
+        default_factory=lambda: ContainerLimits(max_duration_s=600.0, refuses_longer=True)
+    )
+    policy: SourcePolicy = field(default_factory=SourcePolicy)
+    max_bytes: int = 24 << 20
+    fetch_s: float = 60.0
+
+
+class Still(Container):
+    """An image, shown for as long as a chunk is: the models are trained on whole chunks."""
+
+    def read(self) -> list[Picture | Sound]:
+        """The picture once in every slot of a chunk; raises as `Container.read` does."""
+        found = super().read()[:1]
+        self._is_over |= bool(found)  # more images may be appended to the file
+        return [replace(found[0], at_s=slot * SLOT_S) for slot in range(SLOTS_PER_CHUNK) if found]
+
+
+def open_clip(origin: bytes | str, kind: ClipKind, config: ClipConfig) -> Container:
     """Open a file that came with a question. Blocks.
 
     Args:
-        content: The file.
-        kind: What it is said to be. An image is one picture at stream time zero.
-        limits: See there; a longer file is refused, not cut.
+        origin: The file, or its URL.
+        kind: What it is said to be.
+        config: Limits.
 
     Raises:
-        MediaUnreadable: It is not of this kind, too long, or nothing in it can be decoded.
+        MediaUnreadable: It is not of this kind, too large, too long, or cannot be decoded.
+        UrlRefused: It may not be fetched.
+        SourceDenied: Its server does not give it.
+        SourceUnreachable: It cannot be fetched.
     """
-    formats, options = (STILL_FORMATS, UNPROBED) if kind == "image" else (FORMATS, None)
-    container = open_container(BytesIO(content), limits, formats=formats, options=options)
+    file = BytesIO(origin if isinstance(origin, bytes) else fetch(origin, config))
+    limits = config.limits
+    if kind == "image":
+        return open_container(file, limits, formats=STILL_FORMATS, options=UNPROBED, made=Still)
+    container = open_container(file, limits)
     reason = _refusal(container.kinds, kind)
     is_too_long = (container.duration_s or 0.0) > limits.max_duration_s
     if reason is not None or is_too_long:
         container.close()
         raise too_long(limits) if reason is None else MediaUnreadable(reason)
     return container
+
+
+def fetch(url: str, config: ClipConfig) -> bytes:
+    """Get a file from a web server, whole, so that nothing else waits for it. Blocks.
+
+    Raises:
+        MediaUnreadable: It is too large.
+        UrlRefused: It may not be fetched.
+        SourceDenied: Its server does not give it.
+        SourceUnreachable: It cannot be reached, or does not give it in time.
+    """
+    if not url.lower().startswith(WEB):
+        raise UrlRefused("its scheme must be http or https, or data for the file itself")
+    end_s = time.monotonic() + config.fetch_s
+    content = bytearray()
+    with HttpFile(url, config.policy, timeout_s=config.limits.read_s) as file:
+        while block := file.read():
+            content += block
+            if len(content) > config.max_bytes:
+                raise MediaUnreadable(f"it is larger than {config.max_bytes} bytes")
+            if time.monotonic() > end_s:
+                raise SourceUnreachable(f"it did not come within {config.fetch_s:g} s")
+    return bytes(content)
 
 
 def _refusal(kinds: Sequence[str], kind: ClipKind) -> str | None:
@@ -50,4 +110,4 @@ def _refusal(kinds: Sequence[str], kind: ClipKind) -> str | None:
     return None
 
 
-__all__ = ["ClipKind", "open_clip"]
+__all__ = ["ClipConfig", "ClipKind", "fetch", "open_clip"]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from service.clock import Clock
+from service.ingest.clip import ClipConfig
 from service.ingest.container import ContainerLimits
 from service.ingest.liveness import LivenessConfig
 from service.ingest.peer import PeerConfig
@@ -60,7 +61,7 @@ class IngestConfig:
         chunker: How media becomes chunks.
         pipeline: How chunks reach the context.
         peer: How WebRTC connects.
-        clip: What is decoded of a file that comes with a question.
+        clip: What is taken in of a file that comes with a question.
         sources: How other media comes in.
     """
 
@@ -76,9 +77,7 @@ class IngestConfig:
     chunker: ChunkerConfig = field(default_factory=ChunkerConfig)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
     peer: PeerConfig = field(default_factory=PeerConfig)
-    clip: ContainerLimits = field(
-        default_factory=lambda: ContainerLimits(max_duration_s=600.0, refuses_longer=True)
-    )
+    clip: ClipConfig = field(default_factory=ClipConfig)
     sources: SourcesConfig = field(default_factory=SourcesConfig)
 
 

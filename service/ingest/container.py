@@ -228,6 +228,7 @@ def open_container(
     formats: str = FORMATS,
     protocols: str = NO_PROTOCOL,
     options: Mapping[str, str] | None = None,
+    made: type[Container] = Container,
 ) -> Container:
     """Open a container. Blocks.
 
@@ -237,6 +238,7 @@ def open_container(
         formats: Demuxers that may be used, as FFmpeg names them.
         protocols: Those that FFmpeg may open itself.
         options: More options of FFmpeg's.
+        made: What is made of it: a kind that reads it in its own way.
 
     Raises:
         MediaUnreadable: It is none of these formats, damaged, empty, or has nothing to decode.
@@ -258,7 +260,7 @@ def open_container(
         _close(origin)
         raise
     try:
-        return Container(opened, limits, None if isinstance(origin, str) else origin)
+        return made(opened, limits, None if isinstance(origin, str) else origin)
     except ServiceError:
         opened.close()
         _close(origin)

@@ -17,7 +17,6 @@ from service.source_errors import SourceDenied, SourceUnreachable
 
 MAX_REDIRECTS: Final = 3
 SKIP_BYTES: Final = 256 << 10  # reading on is faster than another request
-BLOCK_BYTES: Final = 64 << 10
 TOO_BUSY: Final = (408, 425, 429)
 
 
@@ -132,7 +131,8 @@ class HttpFile(io.RawIOBase):
         except ServiceError:
             response.close()
             raise
-        self._response, self._blocks = response, response.iter_raw(BLOCK_BYTES)
+        # as they come: in blocks of a size, a slow server would be waited for in here
+        self._response, self._blocks = response, response.iter_raw()
         self._held, self._at = b"", start
         return response
 

@@ -122,7 +122,7 @@ class IngestWorker:
     async def digest(
         self,
         session_id: SessionId,
-        content: bytes,
+        origin: bytes | str,
         kind: ClipKind,
         *,
         steal_from: str | None = None,
@@ -132,10 +132,9 @@ class IngestWorker:
         The session, which nobody has published to, is let go of then.
 
         Raises:
-            MediaUnreadable: It is not of this kind, too long, or nothing in it can be decoded.
-            ServiceError: As `offer` does.
+            ServiceError: As `open_clip` and `offer` do.
         """
-        open_file = partial(open_clip, content, kind, self._config.clip)
+        open_file = partial(open_clip, origin, kind, self._config.clip)
         session = await self._hold(session_id, steal_from)
         try:
             playback = await session.play(open_file, "fast")

@@ -15,9 +15,12 @@ import redis
 from service.access.limits import KeyLimits
 from service.api.app import ApiConfig, create_app
 from service.api.clips import ClipsConfig
+from service.egress import AllowList
 from service.errors import AtCapacity
+from service.ingest.clip import ClipConfig
 from service.ingest.config import IngestConfig
 from service.ingest.container import ContainerLimits
+from service.ingest.source_policy import SourcePolicy
 from service.llm.worker import LLMWorker
 from service.sessions.quotas import RedisQuotas
 from service.sessions.record import SessionId
@@ -27,6 +30,7 @@ from tests.fakes import FakeEncoder, FakeLLM
 from tests.local import LocalBackend, fake_backend, local_backend, served
 from tests.service.api.keys import KEYRING, KEYS
 from tests.stills import make_bomb, make_still
+from tests.web import send, web_server
 
 QUESTION = {"type": "text", "text": "what is seen?"}
 
@@ -67,10 +71,12 @@ def admin(redis_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 async def backend(redis_url: str, checkpoint: Path) -> AsyncIterator[LocalBackend]:
-    limits = ContainerLimits(max_duration_s=10.0, refuses_longer=True)
-    async with local_backend(
-        redis_url, checkpoint, ingest_config=IngestConfig(clip=limits)
-    ) as made:
+    config = ClipConfig(
+        limits=ContainerLimits(max_duration_s=10.0, refuses_longer=True),
+        policy=SourcePolicy(AllowList.parse(["127.0.0.1"])),
+    )
+    ingest = IngestConfig(clip=config)
+    async with local_backend(redis_url, checkpoint, ingest_config=ingest) as made:
         yield made
 
 
@@ -135,8 +141,8 @@ async def test_audio_and_image_are_answered(
     seen = stream_tokens(await ask(client, image(make_still((200, 10, 10))), QUESTION))
 
     assert (heard["video"]["in"], heard["audio"]["in"]) == (0, 100)
-    # a picture of 112 x 112 is one grid of 4 x 4 tokens
-    assert (seen["video"]["in"], seen["audio"]["in"]) == (16, 0)
+    # a picture of 112 x 112 is shown for a chunk: two grids of 4 x 4 tokens
+    assert (seen["video"]["in"], seen["audio"]["in"]) == (32, 0)
     await assert_nothing_is_left(backend, admin)
 
 
@@ -152,6 +158,17 @@ async def test_answer_is_that_of_a_session_with_the_same_media(
 
     assert live.choices == about_file.choices
     assert live.usage == about_file.usage
+
+
+async def test_file_is_fetched_from_where_that_is_allowed(
+    client: openai.AsyncOpenAI, backend: LocalBackend, admin: redis.Redis, clip: bytes
+) -> None:
+    with web_server(lambda handler: send(handler, clip)) as url:
+        there = {"type": "video_url", "video_url": {"url": f"{url}/a.mp4"}}
+        fetched = await ask(client, there, QUESTION)
+
+    assert fetched.usage == (await ask(client, video(clip), QUESTION)).usage
+    await assert_nothing_is_left(backend, admin)
 
 
 async def test_conversation_goes_on_about_the_file(client: openai.AsyncOpenAI, clip: bytes) -> None:
@@ -207,10 +224,16 @@ REFUSALS: dict[str, tuple[list[dict[str, Any]], dict[str, Any], int, str]] = {
     ),
     "two files": ([image(b"x"), sound(b"x")], {}, 400, "this one has 2"),
     "a URL": (
-        [{"type": "image_url", "image_url": {"url": "http://127.0.0.1/x.png"}}],
+        [{"type": "image_url", "image_url": {"url": "http://127.0.0.2/x.png"}}],
         {},
         400,
-        "not fetched",
+        "OMNISIFT_SOURCES__HOSTS",
+    ),
+    "a stream": (
+        [{"type": "video_url", "video_url": {"url": "rtsp://127.0.0.1/x"}}],
+        {},
+        400,
+        "must be http or https",
     ),
     "an unknown part": ([{"type": "file", "file": {}}], {}, 400, "'video_url'"),
     "no media": ([video(b"not media")], {}, 422, "in no format that is read"),

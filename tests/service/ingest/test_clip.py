@@ -1,15 +1,27 @@
+import time
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
-from service.ingest.clip import open_clip
+from service.egress import AllowList
+from service.errors import UrlRefused
+from service.ingest.clip import ClipConfig, fetch, open_clip
 from service.ingest.container import Container, ContainerLimits
 from service.ingest.source import Picture, Sound
-from service.source_errors import MediaUnreadable
+from service.ingest.source_policy import SourcePolicy
+from service.source_errors import MediaUnreadable, SourceUnreachable
 from tests.clips import write_clip
 from tests.stills import make_bomb, make_still
+from tests.web import send, web_server
 
-LIMITS = ContainerLimits(max_duration_s=5.0, refuses_longer=True)
+CONFIG = ClipConfig(
+    limits=ContainerLimits(max_duration_s=5.0, refuses_longer=True),
+    policy=SourcePolicy(AllowList.parse(["127.0.0.1"])),
+    max_bytes=10_000,
+    fetch_s=0.2,
+)
 
 
 def read_all(container: Container) -> list[Picture | Sound]:
@@ -21,24 +33,33 @@ def read_all(container: Container) -> list[Picture | Sound]:
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "JPEG", "WEBP", "BMP"])
-def test_image_is_one_picture_at_the_start(image_format: str) -> None:
+def test_image_is_shown_for_a_whole_chunk(image_format: str) -> None:
     still = make_still((30, 200, 90), size=(80, 60), image_format=image_format)
 
-    (picture,) = read_all(open_clip(still, "image", LIMITS))
+    pictures = read_all(open_clip(still, "image", CONFIG))
 
+    assert [picture.at_s for picture in pictures] == [0.0, 0.5, 1.0, 1.5]
+    picture = pictures[-1]
     assert isinstance(picture, Picture)
-    assert picture.at_s == 0.0
     pixels = picture.convert()
     assert pixels.shape == (60, 80, 3)
     assert abs(pixels.reshape(-1, 3).mean(axis=0) - (30, 200, 90)).max() < 6
+
+
+def test_first_of_several_images_in_a_file_is_shown() -> None:
+    first, second = (make_still(colour) for colour in ((200, 0, 0), (0, 0, 200)))
+
+    pictures = read_all(open_clip(first + second, "image", CONFIG))
+
+    assert [int(picture.convert()[0, 0, 0]) for picture in pictures] == [200] * 4
 
 
 def test_video_and_audio_are_read_to_their_ends(tmp_path: Path) -> None:
     video = write_clip(tmp_path / "a.mp4", duration_s=2.0).read_bytes()
     audio = write_clip(tmp_path / "a.m4a", duration_s=2.0, video=False).read_bytes()
 
-    assert {type(item) for item in read_all(open_clip(video, "video", LIMITS))} == {Picture, Sound}
-    assert {type(item) for item in read_all(open_clip(audio, "audio", LIMITS))} == {Sound}
+    assert {type(item) for item in read_all(open_clip(video, "video", CONFIG))} == {Picture, Sound}
+    assert {type(item) for item in read_all(open_clip(audio, "audio", CONFIG))} == {Sound}
 
 
 def test_file_of_another_kind_is_refused(tmp_path: Path) -> None:
@@ -55,7 +76,7 @@ def test_file_of_another_kind_is_refused(tmp_path: Path) -> None:
         (b"not media", "audio", "no format that is read"),
     ):
         with pytest.raises(MediaUnreadable, match=says):
-            open_clip(content, kind, LIMITS)  # type: ignore[arg-type]  # one of the kinds
+            open_clip(content, kind, CONFIG)  # type: ignore[arg-type]  # one of the kinds
 
 
 @pytest.mark.parametrize("names_length", [True, False])
@@ -66,7 +87,7 @@ def test_longer_file_is_refused_not_cut(tmp_path: Path, names_length: bool) -> N
     content = write_clip(path, duration_s=6.0, fps=25, codec=codec).read_bytes()
 
     with pytest.raises(MediaUnreadable, match="longer than 5 s"):
-        read_all(open_clip(content, "video", LIMITS))
+        read_all(open_clip(content, "video", CONFIG))
 
 
 def test_picture_larger_than_allowed_is_never_decoded() -> None:
@@ -76,10 +97,52 @@ def test_picture_larger_than_allowed_is_never_decoded() -> None:
     before = peak_bytes()
 
     with pytest.raises(MediaUnreadable):
-        read_all(open_clip(bomb, "image", LIMITS))
+        read_all(open_clip(bomb, "image", CONFIG))
 
     # decoded it takes 1 GB
     assert peak_bytes() - before < 200 << 20
+
+
+def test_file_is_fetched_whole() -> None:
+    still = make_still((1, 2, 3))
+
+    with web_server(lambda handler: send(handler, still)) as url:
+        assert fetch(f"{url}/a.png", CONFIG) == still
+        assert len(read_all(open_clip(f"{url}/a.png", "image", CONFIG))) == 4
+
+
+def test_file_that_is_too_large_is_not_fetched_to_its_end() -> None:
+    with (
+        web_server(lambda handler: send(handler, bytes(10_001))) as url,
+        pytest.raises(MediaUnreadable, match="larger than 10000 bytes"),
+    ):
+        fetch(url, CONFIG)
+
+
+def test_file_that_trickles_is_given_up() -> None:
+    def trickle(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "10000")
+        handler.end_headers()
+        with suppress(OSError):
+            for _ in range(100):
+                handler.wfile.write(b"x")
+                time.sleep(0.05)
+
+    with (
+        web_server(trickle) as url,
+        pytest.raises(SourceUnreachable, match=r"within 0\.2 s"),
+    ):
+        fetch(url, CONFIG)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["rtsp://127.0.0.1/x", "file:///etc/hostname", "ftp://127.0.0.1/x", "http://10.0.0.1/x", "x"],
+)
+def test_url_that_may_not_be_fetched_is_refused(url: str) -> None:
+    with pytest.raises(UrlRefused):
+        fetch(url, CONFIG)
 
 
 def forget_peak() -> None:

@@ -10,6 +10,7 @@ from clients.cli.completion import add_completion
 from clients.cli.doctor import add_doctor
 from clients.cli.environment import Environment
 from clients.cli.rules import add_rules
+from clients.cli.sources import add_sources
 
 AddParser = Callable[..., argparse.ArgumentParser]
 
@@ -39,6 +40,7 @@ def build_parser(environment: Environment) -> argparse.ArgumentParser:
     _add_sessions(add)
     add_rules(add)
     add_doctor(add)
+    add_sources(add)
     add_completion(add)
     return parser
 

@@ -18,6 +18,7 @@ from clients.cli.environment import read_environment
 from clients.cli.publish import Order, run_publish
 from clients.cli.rules import run_rules
 from clients.cli.sessions import end_session, list_sessions, share_session, show_session
+from clients.cli.sources import run_sources, run_upload
 from clients.cli.watch import watch
 from clients.sdk import AsyncClient, Client, MissingDependency, OmniSiftError, SourceUnavailable
 
@@ -136,6 +137,8 @@ _RUNS: dict[str, Callable[[argparse.Namespace, Console], int | None]] = {
     "sessions": _sessions,
     "rules": run_rules,
     "doctor": run_doctor,
+    "sources": run_sources,
+    "upload": run_upload,
     "completion": run_completion,
 }
 

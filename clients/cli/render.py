@@ -9,6 +9,7 @@ from clients.sdk.events import (
     Event,
     MomentEvent,
     RuleEvent,
+    SourceEvent,
     StatusEvent,
     TurnEvent,
 )
@@ -68,6 +69,11 @@ def _told(event: Event) -> str:
         return f"asked      {event.turn.question!r}: {event.turn.answer!r}"
     if isinstance(event, RuleEvent):
         return f"rule       {event.condition!r} at {percent(event.probability)}: {event.rule_id}"
+    if isinstance(event, SourceEvent):
+        what = event.url or "upload"
+        return f"source     {what} is {event.state}" + (
+            f" ({event.reason})" if event.reason else ""
+        )
     if isinstance(event, MomentEvent):
         return f"{event.type:<10} at {event.start_s:.1f} s"
     return event.type

@@ -4,9 +4,9 @@ Both clients send these, so that no request is built, and no answer read, in two
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, Literal, TypedDict, TypeVar
 from urllib.parse import quote
 
 from clients.sdk.codec import decode
@@ -19,7 +19,9 @@ from clients.sdk.models import (
     RuleList,
     Session,
     SessionList,
+    SessionSource,
     SessionToken,
+    SourceList,
     Timeline,
     Turn,
     TurnList,
@@ -27,6 +29,7 @@ from clients.sdk.models import (
 
 T = TypeVar("T")
 EVENT_STREAM = "text/event-stream"
+Speed = Literal["realtime", "fast"]
 
 
 class SessionOptions(TypedDict, total=False):
@@ -81,13 +84,13 @@ class Call(Generic[T]):
     Attributes:
         path: Relative to the service's URL, or an absolute URL.
         parse: Reads the answer of a request that succeeded.
-        body: Content; its type is in `headers`.
+        body: Content, whole or in blocks; its type is in `headers`.
     """
 
     method: str
     path: str
     parse: Callable[[Reply], T]
-    body: bytes | None = None
+    body: bytes | Iterator[bytes] | AsyncIterator[bytes] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, reply: Reply) -> T:
@@ -144,6 +147,36 @@ def list_rules(session_id: str) -> Call[tuple[Rule, ...]]:
 
 def delete_rule(session_id: str, rule_id: str) -> Call[None]:
     return Call("DELETE", f"{_rules(session_id)}/{quote(rule_id, safe='')}", no_answer)
+
+
+def add_source(session_id: str, url: str, speed: str) -> Call[SessionSource]:
+    return _post(_sources(session_id), {"url": url, "speed": speed}, _json_as(SessionSource))
+
+
+def list_sources(session_id: str) -> Call[tuple[SessionSource, ...]]:
+    read = _json_as(SourceList)
+    return Call("GET", _sources(session_id), lambda reply: read(reply).data)
+
+
+def remove_source(session_id: str, source_id: str) -> Call[None]:
+    return Call("DELETE", f"{_sources(session_id)}/{quote(source_id, safe='')}", no_answer)
+
+
+def upload(
+    session_id: str,
+    body: Iterator[bytes] | AsyncIterator[bytes],
+    *,
+    content_type: str,
+    size: int,
+    speed: str,
+) -> Call[SessionSource]:
+    path = f"{session_path(session_id)}/media?speed={quote(speed)}"
+    headers = {"content-type": content_type, "content-length": str(size)}
+    return Call("PUT", path, _json_as(SessionSource), body, headers)
+
+
+def _sources(session_id: str) -> str:
+    return f"{session_path(session_id)}/sources"
 
 
 def _rules(session_id: str) -> str:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -11,11 +12,21 @@ import httpx
 from clients.sdk import calls
 from clients.sdk.answers import AnswerStream, ask_again_after_s
 from clients.sdk.backoff import Backoff
-from clients.sdk.calls import AskOptions, Call, RuleOptions, SessionOptions
+from clients.sdk.calls import AskOptions, Call, RuleOptions, SessionOptions, Speed
 from clients.sdk.errors import OmniSiftError, TimedOut
 from clients.sdk.events import Event
 from clients.sdk.feed import SILENCE_LIMIT_S, EventFeed
-from clients.sdk.models import Answer, Model, Rule, Session, SessionToken, Timeline, Turn
+from clients.sdk.models import (
+    Answer,
+    Model,
+    Rule,
+    Session,
+    SessionSource,
+    SessionToken,
+    Timeline,
+    Turn,
+)
+from clients.sdk.recording import open_recording
 from clients.sdk.transport import (
     DEFAULT_URL,
     POLL_S,
@@ -128,6 +139,46 @@ class Client:
     def delete_rule(self, session_id: str, rule_id: str) -> None:
         """Watch for a condition no longer. Raises `NotFound` if nobody does."""
         self.send(calls.delete_rule(session_id, rule_id))
+
+    def add_source(self, session_id: str, url: str, *, speed: Speed = "realtime") -> SessionSource:
+        """Let the service fetch media; a `SourceEvent` tells how it fares.
+
+        Args:
+            session_id: To publish to.
+            url: `rtsp`, `rtsps`, `http`, `https` or `file`, as the service allows.
+            speed: Of a recording.
+
+        Raises:
+            BadRequest: The service does not allow it (code `url_refused`).
+            Conflict: Somebody publishes already.
+        """
+        return self.send(calls.add_source(session_id, url, speed))
+
+    def list_sources(self, session_id: str) -> tuple[SessionSource, ...]:
+        """What the service fetches and fetched for the session, oldest first."""
+        return self.send(calls.list_sources(session_id))
+
+    def remove_source(self, session_id: str, source_id: str) -> None:
+        """Stop fetching a source. Raises `NotFound` if there is none."""
+        self.send(calls.remove_source(session_id, source_id))
+
+    def upload(self, session_id: str, path: str | Path, *, speed: Speed = "fast") -> SessionSource:
+        """Send a media file; returns once the service has it and plays it.
+
+        Raises:
+            SourceUnavailable: The file cannot be read.
+            BadRequest: The service cannot play it, or it is too large.
+            Conflict: Somebody publishes already.
+        """
+        with open_recording(path) as file:
+            call = calls.upload(
+                session_id,
+                file.blocks(),
+                content_type=file.content_type,
+                size=file.size,
+                speed=speed,
+            )
+            return self.send(call)
 
     def thumbnail(self, session_id: str, index: int) -> bytes:
         """The small JPEG of a chunk, at most 160 px wide. Raises `NotFound` if it has none."""

@@ -5,6 +5,7 @@ Event
 ├── ChunkEvent      2 s of stream are in the context
 ├── MomentEvent     scene.cut, sound.onset
 ├── RuleEvent       rule.matched
+├── SourceEvent     source.state
 ├── DroppedEvent    a chunk was given up, and why
 └── TurnEvent       a question was answered, by whoever asked it
 
@@ -127,6 +128,18 @@ class RuleEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceEvent(Event):
+    """Media that the service fetches, or was sent, changes; fields as of `SessionSource`."""
+
+    source_id: str
+    url: str | None
+    speed: str
+    state: str
+    reason: str | None
+    since_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DroppedEvent(Event):
     """A chunk was given up."""
 
@@ -147,6 +160,7 @@ _KINDS: dict[str, type[Event]] = {
     "rule.matched": RuleEvent,
     "scene.cut": MomentEvent,
     "sound.onset": MomentEvent,
+    "source.state": SourceEvent,
 }
 
 
@@ -178,6 +192,7 @@ __all__ = [
     "Kept",
     "MomentEvent",
     "RuleEvent",
+    "SourceEvent",
     "StatusEvent",
     "TurnEvent",
     "parse_event",

@@ -175,6 +175,38 @@ class SessionToken:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionSource:
+    """Media that the service fetches, or was sent.
+
+    Attributes:
+        url: Without user, password and query; None for a recording that was sent.
+        speed: "realtime" or "fast".
+        state: "connecting", "live", "reconnecting", "ended" or "failed".
+        reason: Why it is in this state; None where there is nothing to say.
+        since_s: Unix time since when.
+    """
+
+    id: str
+    url: str | None
+    speed: str
+    state: str
+    reason: str | None
+    since_s: float
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more comes of it."""
+        return self.state in ("ended", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceList:
+    """Sources, oldest first."""
+
+    data: tuple[SessionSource, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """A condition that a session is watched for.
 
@@ -301,7 +333,9 @@ __all__ = [
     "RuleList",
     "Session",
     "SessionList",
+    "SessionSource",
     "SessionToken",
+    "SourceList",
     "Span",
     "Timeline",
     "TimelineChunk",

@@ -20,6 +20,8 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from service.api import chat_schemas, schemas
+from service.api.source_schemas import CreateSource, Source, SourceList
+from service.ingest.playback import Speed
 from tests.clients.receiver import Receiver
 
 WEB = Path(__file__).parents[2] / "clients" / "web"
@@ -62,6 +64,8 @@ class FakeService:
     refusals: dict[tuple[str, str], tuple[int, str, dict[str, str]]] = field(default_factory=dict)
     feeds: dict[str, Feed] = field(default_factory=dict)
     rules: dict[str, schemas.CreatedRule] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
+    uploads: list[tuple[str, bytes]] = field(default_factory=list)
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
 
     def feed(self, session_id: str | None = None) -> Feed:
@@ -176,6 +180,7 @@ def build_app(fake: FakeService) -> FastAPI:
     app.middleware("http")(_gate(fake))
     _add_session_routes(app, fake)
     _add_reading_routes(app, fake)
+    _add_source_routes(app, fake)
     _add_query_route(app, fake)
     _add_media_routes(app, fake)
     if WEB.exists():
@@ -289,6 +294,33 @@ def _add_reading_routes(app: FastAPI, fake: FakeService) -> None:
         feed = fake.feeds[id_]
         start = int(last) + 1 if last else (0 if replay else len(feed.events))
         return StreamingResponse(_tell(fake, feed, start), media_type="text/event-stream")
+
+
+def _add_source_routes(app: FastAPI, fake: FakeService) -> None:
+    @app.post("/v1/sessions/{id_}/sources", status_code=201)
+    async def add_source(id_: str, body: CreateSource) -> Source:
+        return _add_source(fake, body.url, body.speed)
+
+    @app.get("/v1/sessions/{id_}/sources")
+    async def list_sources(id_: str) -> SourceList:
+        return SourceList(data=list(fake.sources.values()))
+
+    @app.delete("/v1/sessions/{id_}/sources/{source_id}", status_code=204)
+    async def remove_source(id_: str, source_id: str) -> Response:
+        gone = fake.sources.pop(source_id, None)
+        return Response(status_code=204) if gone else _missing(source_id)
+
+    @app.put("/v1/sessions/{id_}/media", status_code=201)
+    async def upload(id_: str, request: Request, speed: Speed = "realtime") -> Source:
+        fake.uploads.append((request.headers["content-type"], await request.body()))
+        return _add_source(fake, None, speed)
+
+
+def _add_source(fake: FakeService, url: str | None, speed: Speed) -> Source:
+    id_ = f"src_{len(fake.sources)}"
+    source = Source(id=id_, url=url, speed=speed, state="connecting", reason=None, since_s=1.0)
+    fake.sources[id_] = source
+    return source
 
 
 def _add_query_route(app: FastAPI, fake: FakeService) -> None:

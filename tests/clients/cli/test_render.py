@@ -7,6 +7,7 @@ from clients.sdk.events import (
     ChunkEvent,
     DroppedEvent,
     Event,
+    SourceEvent,
     StatusEvent,
     TurnEvent,
 )
@@ -74,6 +75,19 @@ def test_chunk_line_is_under_its_header() -> None:
         (DroppedEvent(type="dropped", reason="late", index=3, **AT), "chunk 3: late"),
         (DroppedEvent(type="dropped", reason="late", **AT), "a chunk: late"),
         (Event(type="rule.fired", **AT), "rule.fired"),
+        (
+            SourceEvent(
+                type="source.state",
+                source_id="src_1",
+                url="rtsp://camera/1",
+                speed="realtime",
+                state="reconnecting",
+                reason="it was lost",
+                since_s=1.0,
+                **AT,
+            ),
+            "source     rtsp://camera/1 is reconnecting (it was lost)",
+        ),
         (
             TurnEvent(type="turn", turn=TURN, **AT),
             "'what ?': 'red'",

@@ -3,6 +3,7 @@ import inspect
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from clients.sdk import (
     Conflict,
     ConnectionFailed,
     NotFound,
+    SourceUnavailable,
     TimedOut,
     Unavailable,
 )
@@ -206,3 +208,29 @@ async def test_rules_come_and_go(client: AsyncClient, feed: Feed) -> None:
     assert await client.list_rules("s0") == ()
     with pytest.raises(NotFound):
         await client.delete_rule("s0", rule.id)
+
+
+async def test_sources_come_and_go(client: AsyncClient, feed: Feed) -> None:
+    source = await client.add_source("s0", "rtsp://camera/1")
+
+    assert (source.url, source.speed, source.state) == ("rtsp://camera/1", "realtime", "connecting")
+    assert not source.is_over
+    assert await client.list_sources("s0") == (source,)
+    await client.remove_source("s0", source.id)
+    assert await client.list_sources("s0") == ()
+    with pytest.raises(NotFound):
+        await client.remove_source("s0", source.id)
+
+
+async def test_a_recording_is_sent_as_it_is(
+    client: AsyncClient, service: RunningService, feed: Feed, tmp_path: Path
+) -> None:
+    content = bytes(range(256)) * 2000
+    (tmp_path / "clip.mp4").write_bytes(content)
+
+    source = await client.upload("s0", tmp_path / "clip.mp4")
+
+    assert (source.url, source.speed) == (None, "fast")
+    assert service.fake.uploads == [("video/mp4", content)]
+    with pytest.raises(SourceUnavailable):
+        await client.upload("s0", tmp_path / "none.mp4")

@@ -1,6 +1,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from clients.sdk import (
     ConnectionFailed,
     NotFound,
     Overloaded,
+    SourceUnavailable,
     TimedOut,
     Unauthorized,
     Unavailable,
@@ -298,3 +300,29 @@ def test_model_is_told(client: Client) -> None:
     assert [(model.id, model.created_at_s) for model in client.models()] == [
         ("omnisift-tiny", 1000)
     ]
+
+
+def test_sources_come_and_go(client: Client, feed: Feed) -> None:
+    source = client.add_source("s0", "rtsp://camera/1")
+
+    assert (source.url, source.speed, source.state) == ("rtsp://camera/1", "realtime", "connecting")
+    assert not source.is_over
+    assert client.list_sources("s0") == (source,)
+    client.remove_source("s0", source.id)
+    assert client.list_sources("s0") == ()
+    with pytest.raises(NotFound):
+        client.remove_source("s0", source.id)
+
+
+def test_a_recording_is_sent_as_it_is(
+    client: Client, service: RunningService, feed: Feed, tmp_path: Path
+) -> None:
+    content = bytes(range(256)) * 2000
+    (tmp_path / "clip.mp4").write_bytes(content)
+
+    source = client.upload("s0", tmp_path / "clip.mp4")
+
+    assert (source.url, source.speed) == (None, "fast")
+    assert service.fake.uploads == [("video/mp4", content)]
+    with pytest.raises(SourceUnavailable):
+        client.upload("s0", tmp_path / "none.mp4")

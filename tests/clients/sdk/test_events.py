@@ -10,6 +10,7 @@ from clients.sdk.events import (
     Kept,
     MomentEvent,
     RuleEvent,
+    SourceEvent,
     StatusEvent,
     TurnEvent,
     parse_event,
@@ -109,3 +110,18 @@ def test_rule_event_tells_its_evidence() -> None:
 
     assert isinstance(event, RuleEvent)
     assert (event.rule_id, event.probability, event.thumbnail) == ("r1", 0.9, None)
+
+
+def test_source_event_tells_how_it_stands() -> None:
+    fields = {"source_id": "src_1", "url": None, "speed": "fast", "state": "failed", "reason": "?"}
+    common = {"type": "source.state", "session_id": "s", "at_s": 9.0, "since_s": 8.5}
+
+    event = parse_event(SseEvent("source.state", json.dumps(fields | common), "7-0"))
+
+    assert isinstance(event, SourceEvent)
+    assert (event.source_id, event.url, event.state, event.since_s) == (
+        "src_1",
+        None,
+        "failed",
+        8.5,
+    )

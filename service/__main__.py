@@ -1,4 +1,4 @@
-"""The command line of the service: `python -m service {serve,demo,check-config,keygen}`."""
+"""The command line of the service: `python -m service {serve,demo,doctor,check-config,keygen}`."""
 
 import argparse
 import json
@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from pydantic import ValidationError
 
@@ -40,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="run the service until Ctrl-C")
     commands.add_parser("demo", help="one live stream from camera to answer, then exit")
+    doctor = commands.add_parser("doctor", help="check what serving on this machine needs")
+    doctor.add_argument("--json", action="store_true", help="one JSON object")
     commands.add_parser("check-config", help="print the settings as they are, secrets masked")
     make_key = commands.add_parser("keygen", help="make an API key")
     make_key.add_argument("--id", default=f"key-{secrets.token_hex(4)}", help="its public name")
@@ -60,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command == "check-config":
         print(settings.model_dump_json(indent=2))
         return 0
+    if command == "doctor":
+        return diagnose(settings, is_json=arguments.json)
     configure_logs(settings.log_level)
     export_ray_environment()
     try:
@@ -80,6 +85,21 @@ def keygen(key_id: str, scopes: Sequence[str]) -> int:
     print('entry, for "keys" in OMNISIFT_AUTH__KEYS_FILE:')
     print(f"  {json.dumps(kept.entry())}")
     return 0
+
+
+def diagnose(settings: Settings, *, is_json: bool) -> int:
+    """Print what is right and wrong, and what to do; 0 when nothing that is needed is missing."""
+    from service.doctor import is_healthy, run_doctor
+
+    findings = []
+    for finding in run_doctor(settings):
+        findings.append(finding)
+        if not is_json:
+            print(finding.as_text(), flush=True)
+    if is_json:
+        checks = [asdict(finding) for finding in findings]
+        print(json.dumps({"is_healthy": is_healthy(findings), "checks": checks}))
+    return 0 if is_healthy(findings) else 1
 
 
 def serve(settings: Settings) -> int:

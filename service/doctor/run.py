@@ -1,0 +1,68 @@
+"""All checks, from the settings. The only part of the doctor that knows them."""
+
+import asyncio
+from collections.abc import Iterator
+
+from compressor.omni.checkpoint import load_config
+from service.doctor import machine
+from service.doctor.access import check_ice, check_keys
+from service.doctor.finding import Finding
+from service.doctor.model import cache_bytes, check_model
+from service.doctor.redis import check_redis
+from service.settings import Settings
+
+
+def run_doctor(settings: Settings) -> Iterator[Finding]:
+    """Check everything that `serve` with these settings needs, before it is started."""
+    yield from _machine(settings)
+    url = settings.redis_url
+    yield from asyncio.run(
+        check_redis(
+            None if url is None else url.get_secret_value(), is_kept=settings.redis_dir is not None
+        )
+    )
+    model = list(check_model(settings.model, profile=settings.profile))
+    yield from model
+    if model[0].level == "ok":
+        yield _memory(settings)
+    yield from _keys(settings)
+    yield from check_ice(
+        settings.host,
+        settings.api.ice_servers,
+        settings.ingest.ice_servers,
+        has_turn_secret=settings.api.turn_secret is not None,
+    )
+
+
+def _machine(settings: Settings) -> Iterator[Finding]:
+    yield machine.check_http_port(settings.host, settings.port)
+    yield machine.check_udp_ports(settings.ingest.udp_ports, settings.ingest.max_sessions)
+    yield machine.check_codecs()
+    yield machine.check_device(settings.device)
+    yield from machine.check_ray()
+
+
+def _memory(settings: Settings) -> Finding:
+    parts = (settings.api, settings.ingest, settings.encoder, settings.compressor, settings.llm)
+    num_processes = settings.spares + sum(part.replicas for part in parts)
+    cache = 0
+    if settings.device == "cpu":
+        llm = settings.llm
+        num_tokens = llm.replicas * llm.num_pages * llm.page_tokens
+        value_bytes = settings.torch_dtype.itemsize
+        cache = cache_bytes(load_config(settings.model), num_tokens, value_bytes)
+    return machine.check_memory(num_processes, cache)
+
+
+def _keys(settings: Settings) -> Iterator[Finding]:
+    try:
+        keyring = settings.auth.keyring()
+    except (OSError, ValueError) as exc:
+        advice = "make entries with python -m service keygen"
+        yield Finding("fail", "keys", f"cannot be read: {exc}", advice)
+        return
+    has_secret = settings.auth.token_secret is not None
+    yield from check_keys(settings.host, is_open=keyring.is_empty, has_token_secret=has_secret)
+
+
+__all__ = ["run_doctor"]

@@ -10,11 +10,13 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import av
 from aiortc import (
     MediaStreamTrack,
     RTCBundlePolicy,
+    RTCCertificate,
     RTCConfiguration,
     RTCIceServer,
     RTCPeerConnection,
@@ -40,6 +42,12 @@ logger = logging.getLogger(__name__)
 CODECS = {"audio": ("audio/opus",), "video": ("video/vp8", "video/h264", "video/rtx")}
 RTP_TIMESTAMPS = 1 << 32  # RFC 3550, section 5.1
 CLOCK_RATES_HZ = {"audio": 48_000, "video": 90_000}  # RFC 7587 section 4.1, RFC 6184 section 8.2.1
+# what aiortc speaks, and the same for publishers whose certificates are RSA, as GStreamer's
+CIPHERS = b":".join(
+    b"ECDHE-%s-%s" % (key, rest)
+    for key in (b"ECDSA", b"RSA")
+    for rest in (b"AES128-GCM-SHA256", b"CHACHA20-POLY1305", b"AES128-SHA", b"AES256-SHA")
+)
 DECODE_LOGGER, DECODE_FAILURE = "aiortc.rtcrtpreceiver", "failed to decode"
 
 
@@ -77,6 +85,9 @@ class Peer(MediaSource):
         self._connection = RTCPeerConnection(
             RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
+        # NOTE: it has no argument for a certificate, which is what decides about ciphers
+        certificates = [_Certificate.generateCertificate()]
+        self._connection._RTCPeerConnection__certificates = certificates  # type: ignore[attr-defined]  # private
         self._connection.on("track", self._on_track)
         self._connection.on("connectionstatechange", self._on_state)
 
@@ -188,6 +199,15 @@ class Peer(MediaSource):
     def _is_oversized(self, frame: av.VideoFrame) -> bool:
         is_long = max(frame.width, frame.height) > self._config.max_frame_side
         return is_long or frame.width * frame.height > self._config.max_frame_pixels
+
+
+class _Certificate(RTCCertificate):
+    """Our certificate, and the ciphers for publishers with theirs, which decide about them."""
+
+    def _create_ssl_context(self, srtp_profiles: Any) -> Any:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(CIPHERS)
+        return context
 
 
 class DecodeFailures(logging.Handler):

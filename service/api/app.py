@@ -70,7 +70,7 @@ class ApiConfig:
     token_secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     max_token_ttl_s: float = 86_400.0
     max_rules: int = 16
-    max_upload_bytes: int = 512 << 20
+    max_upload_bytes: int = 256 << 20
     webhook_hosts: AllowList = field(default_factory=lambda: AllowList((), ()))
 
 

@@ -25,7 +25,7 @@ from service.sessions.record import SessionId, SessionStatus
 from service.source_errors import MediaUnreadable
 
 PUBLISHERS: Final = needs(Scope.PUBLISH)
-PART_BYTES: Final = 1 << 20  # of one call to the replica
+PART_BYTES: Final = 4 << 20  # of one call to the replica
 PART_S: Final = 30.0  # how long a client may take for more of its body
 MEDIA_TYPES: Final = ("video/", "audio/", "application/octet-stream")
 RECORDING: Final[dict[str, Any]] = PUBLISHERS | {

@@ -14,6 +14,8 @@ from service.media.cuts import CutDetector
 from service.media.frames import AudioFrame, VideoFrame
 from service.media.sampler import SLOT_S
 
+INTERLEAVE_S = 3.0  # one track of a recording may lie so far behind the other in its file
+
 
 class Cutter:
     """Converts what is used and feeds the chunker. Not safe for calls at the same time.
@@ -113,7 +115,7 @@ class Cutter:
 
     def _heard_s(self, at_s: float, arrived_s: float) -> float:
         """When an item counts as arrived; a recording's own time goes on as it is read."""
-        return self._stream_s(at_s if self._is_recorded else arrived_s)
+        return self._stream_s(at_s - INTERLEAVE_S if self._is_recorded else arrived_s)
 
 
 __all__ = ["Cutter"]

@@ -25,8 +25,8 @@ class UploadLimits:
         idle_s: How long the next part may take.
     """
 
-    max_bytes: int = 512 << 20
-    max_uploads: int = 4
+    max_bytes: int = 256 << 20
+    max_uploads: int = 2
     idle_s: float = 30.0
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from clients.sdk import AsyncClient
+from service.media_settings import SourcesSettings
 from service.sessions.redis_server import RedisServer, find_redis_server
 from service.sessions.redis_store import RedisSessionStore
 from service.settings import (
@@ -52,6 +53,7 @@ def settings(redis_of_service: str, collector: Collector) -> Settings:
         ingest=IngestSettings(no_media_s=5.0),
         compressor=CompressorSettings(replicas=2),
         llm=LLMSettings(replicas=2, num_pages=512),
+        sources=SourcesSettings(hosts=["127.0.0.1"]),
         tracing=TracingSettings(endpoint=collector.url),
     )
 

@@ -151,3 +151,19 @@ def test_a_publisher_that_comes_back_soon_keeps_the_clock() -> None:
     )
 
     assert (chunk.index, chunk.lead_s) == (2, 0.0)
+
+
+def test_a_recording_may_hold_its_sound_seconds_after_its_pictures() -> None:
+    cutter = make_cutter()
+    begin = Begin(True, True, STARTED_AT_S, is_recorded=True)
+    late = {Picture: 0.0, Sound: 2.5}
+    items = sorted(stream(0.0, 12.0), key=lambda item: item.at_s + late[type(item)])
+
+    chunks = [
+        chunk
+        for item in [begin, *items, Gone()]
+        for chunk in cutter.cut([item], STARTED_AT_S + 3600)
+    ]
+
+    assert [chunk.index for chunk in chunks] == [0, 1, 2, 3, 4, 5]
+    assert [gap for chunk in chunks for gap in chunk.gaps] == []

@@ -1,4 +1,7 @@
-"""The command line of the service: `python -m service {serve,demo,doctor,check-config,keygen}`."""
+"""The command line of the service.
+
+`python -m service {serve,demo,replay,doctor,check-config,keygen}`
+"""
 
 import argparse
 import json
@@ -8,11 +11,12 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from pydantic import ValidationError
 
 from service.access.keyring import generate
-from service.errors import StoreUnavailable
+from service.errors import ServiceError, StoreUnavailable
 from service.logs import configure_logs
 from service.settings import Settings, export_ray_environment
 
@@ -43,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("demo", help="one live stream from camera to answer, then exit")
     doctor = commands.add_parser("doctor", help="check what serving on this machine needs")
     doctor.add_argument("--json", action="store_true", help="one JSON object")
+    again = commands.add_parser("replay", help="what a recording's chunks and answers are now")
+    again.add_argument("file", type=Path, help="made by `omnisift record`")
     commands.add_parser("check-config", help="print the settings as they are, secrets masked")
     make_key = commands.add_parser("keygen", help="make an API key")
     make_key.add_argument("--id", default=f"key-{secrets.token_hex(4)}", help="its public name")
@@ -67,6 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return diagnose(settings, is_json=arguments.json)
     configure_logs(settings.log_level)
     export_ray_environment()
+    if command == "replay":
+        return replay(settings, arguments.file)
     try:
         return serve(settings) if command == "serve" else demo(settings)
     except (OSError, ValueError, StoreUnavailable) as error:
@@ -118,6 +126,20 @@ def serve(settings: Settings) -> int:
         stop.wait()
         print("stopping ...", flush=True)
     return 0
+
+
+def replay(settings: Settings, path: Path) -> int:
+    """Replay a recording; 0 when all is as it was, 1 when not, 2 when it cannot be replayed."""
+    from service.replay.run import run_replay
+
+    try:
+        report = run_replay(settings, path)
+    except (OSError, ValueError, ServiceError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(report.as_text(), file=sys.stderr)
+    print(json.dumps(report.as_json()))
+    return 0 if report.is_same else 1
 
 
 def demo(settings: Settings) -> int:

@@ -76,6 +76,7 @@ class SessionPipeline:
         *,
         started_at_s: float,
         tracing: Tracing | None = None,
+        on_event: Callable[[Event], None] | None = None,
     ) -> None:
         """Prepare; `run` does the work.
 
@@ -88,6 +89,7 @@ class SessionPipeline:
             config: Limits.
             started_at_s: Unix time of stream time zero.
             tracing: A trace per chunk, from the end of its media to its place in context.
+            on_event: Told what the session's watchers are told.
         """
         self._session_id = session_id
         self._stages = stages
@@ -97,6 +99,7 @@ class SessionPipeline:
         self._config = config
         self._started_at_s = started_at_s
         self._tracing = tracing or Tracing()
+        self._on_event = on_event
         self._backlog = Backlog(config.max_pending_chunks)
         self._has_news = asyncio.Event()  # a chunk waits, or no more will come
         self._has_room = asyncio.Event()  # a chunk was taken, or none will be
@@ -240,6 +243,8 @@ class SessionPipeline:
 
     def _announce(self, kind: EventType, data: Mapping[str, Any]) -> None:
         event = Event(kind, self._session_id, self._clock(), data)
+        if self._on_event is not None:
+            self._on_event(event)
         try:
             self._events.put_nowait(event)
         except asyncio.QueueFull:

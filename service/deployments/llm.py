@@ -5,13 +5,12 @@ from contextlib import aclosing
 
 from service.clock import steady_clock
 from service.deployments.answers import answer, answers
+from service.deployments.engine import engine_config
 from service.deployments.replica import Replica
 from service.egress import AllowList
 from service.errors import ServiceError
-from service.llm.config import EngineConfig
 from service.llm.engine import Finished, Question, TokenDelta
 from service.llm.paged_engine import PagedEngine
-from service.llm.policy import build_policy
 from service.llm.unit import Unit
 from service.llm.watch import RuleWatch, WatchConfig
 from service.llm.worker import LLMWorker
@@ -29,23 +28,7 @@ class LLMDeployment:
         limits = settings.llm
         engine = PagedEngine.from_checkpoint(
             settings.model,
-            EngineConfig(
-                num_pages=limits.num_pages,
-                page_tokens=limits.page_tokens,
-                step_tokens=limits.step_tokens,
-                context_tokens=limits.context_tokens,
-                total_tokens=limits.total_tokens,
-                max_questions=limits.max_questions,
-                question_ratio=limits.question_ratio,
-                reserve_ratio=limits.reserve_ratio,
-                policy=build_policy(
-                    limits.policy,
-                    num_sinks=limits.num_sinks,
-                    video_ratio=limits.video_ratio,
-                    keep_ratios=limits.video_keep_ratios,
-                ),
-                notes_gaps=limits.notes_gaps,
-            ),
+            engine_config(settings),
             dtype=settings.torch_dtype,
             device=settings.device,
             metrics=self._replica.metrics,

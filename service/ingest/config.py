@@ -9,6 +9,7 @@ from service.ingest.liveness import LivenessConfig
 from service.ingest.peer import PeerConfig
 from service.ingest.ports import PortRange
 from service.ingest.queue import QueueConfig
+from service.ingest.recording.recorder import RecordingConfig
 from service.ingest.source_policy import SourcePolicy
 from service.ingest.uploads import UploadLimits
 from service.media.chunker import ChunkerConfig
@@ -63,6 +64,7 @@ class IngestConfig:
         peer: How WebRTC connects.
         clip: What is taken in of a file that comes with a question.
         sources: How other media comes in.
+        recording: Limits of recordings.
     """
 
     max_sessions: int = 16
@@ -79,6 +81,7 @@ class IngestConfig:
     peer: PeerConfig = field(default_factory=PeerConfig)
     clip: ClipConfig = field(default_factory=ClipConfig)
     sources: SourcesConfig = field(default_factory=SourcesConfig)
+    recording: RecordingConfig = field(default_factory=RecordingConfig)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,16 +24,24 @@ class Cutter:
         chunker: The session's.
         started_at_s: Unix time of stream time zero.
         has_thumbnails: Whether a chunk gets a small JPEG.
+        lead_s: How far stream time is ahead of the clock.
+        is_recorded: The publisher, who began before, is a recording.
     """
 
     def __init__(
-        self, chunker: Chunker, started_at_s: float, *, has_thumbnails: bool = True
+        self,
+        chunker: Chunker,
+        started_at_s: float,
+        *,
+        has_thumbnails: bool = True,
+        lead_s: float = 0.0,
+        is_recorded: bool = False,
     ) -> None:
         self._chunker = chunker
         self._started_at_s = started_at_s
         self._has_thumbnails = has_thumbnails
-        self._is_recorded = False
-        self._lead_s = 0.0  # how far stream time is ahead of the clock
+        self._is_recorded = is_recorded
+        self._lead_s = lead_s
         self._cuts = CutDetector()
         self._num_undecodable: FrameCounts = Counter()
 
@@ -46,6 +54,11 @@ class Cutter:
     def is_recorded(self) -> bool:
         """The publisher is a recording: it can wait, and nothing of it may be given up."""
         return self._is_recorded
+
+    @property
+    def lead_s(self) -> float:
+        """How far stream time is ahead of the clock: a recording may be played fast."""
+        return self._lead_s
 
     def cut(self, items: Sequence[Item], now_s: float) -> list[MediaChunk]:
         """Take items in order of arrival; returns the chunks that are complete.

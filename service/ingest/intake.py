@@ -15,6 +15,8 @@ from service.ingest.config import IngestConfig, Surroundings
 from service.ingest.cutter import Cutter
 from service.ingest.playback import RoomySink
 from service.ingest.queue import Begin, Gone, MediaQueue
+from service.ingest.recording.recorder import Recorder
+from service.ingest.recording.taping import Taping
 from service.ingest.source import Picture, Sound
 from service.media.chunk import CHUNK_S
 from service.media.chunker import Chunker
@@ -54,6 +56,8 @@ class Intake(RoomySink):
         self._recorded_s: float | None = None  # when a recording began; None for live publishers
         self._started_at_s: float | None = None
         self._pipeline: SessionPipeline | None = None
+        self._taping: Taping | None = None
+        self._recorder: Recorder | None = None
         self._is_finishing = False
         self._has_news = asyncio.Event()  # there is media, or no more will come
         self._has_room = asyncio.Event()  # media was taken
@@ -95,6 +99,17 @@ class Intake(RoomySink):
         """The publisher is gone: what it sent becomes chunks at once."""
         self._queue.push(Gone())
 
+    def record(self, recorder: Recorder) -> None:
+        """Let all that is cut from now on be taken down, from the first media if none has come."""
+        self._recorder = recorder
+        if self._taping is not None:
+            self._taping.record(recorder, self._around.clock())
+
+    def stop_recording(self) -> None:
+        """Nothing more comes: the session is over, or goes to another replica."""
+        if self._recorder is not None:
+            self._recorder.stop("session_over", is_settled=True)
+
     def finish(self) -> None:
         """No more publishers will come: `run` returns when all is in context."""
         self._is_finishing = True
@@ -124,18 +139,18 @@ class Intake(RoomySink):
         first_s = self._queue.first_media_s
         if first_s is None:
             return
-        cutter, pipeline = await self._start(first_s)
+        taping, pipeline = await self._start(first_s)
         self._pipeline = pipeline
         async with asyncio.TaskGroup() as group:
             group.create_task(pipeline.run(), name=f"pipeline {self._session_id}")
             while not pipeline.is_over and not (self._is_finishing and not self._queue):
                 await asyncio.sleep(self._config.tick_s)
-                await self._absorb(cutter, pipeline)
+                await self._absorb(taping, pipeline)
             pipeline.finish()
         if pipeline.is_over:
             raise SessionEnded(self._session_id, reason=None)
 
-    async def _start(self, first_s: float) -> tuple[Cutter, SessionPipeline]:
+    async def _start(self, first_s: float) -> tuple[Taping, SessionPipeline]:
         """Fix stream time zero at the first media, or go on from where the session was."""
         around, retry = self._around, self._config.pipeline.retry
         start = partial(around.store.start, self._session_id, first_s)
@@ -145,6 +160,8 @@ class Intake(RoomySink):
         )
         self._started_at_s = started_at_s
         chunker = Chunker(self._config.chunker, after_index=record.last_index)
+        cutter = Cutter(chunker, started_at_s, has_thumbnails=self._config.has_thumbnails)
+        taping = self._taping = Taping(record, cutter, self._config.chunker, self._config.recording)
         pipeline = SessionPipeline(
             self._session_id,
             around.stages,
@@ -154,18 +171,21 @@ class Intake(RoomySink):
             self._config.pipeline,
             started_at_s=started_at_s,
             tracing=around.tracing,
+            on_event=taping.tell,
         )
-        cutter = Cutter(chunker, started_at_s, has_thumbnails=self._config.has_thumbnails)
-        return cutter, pipeline
+        if self._recorder is not None:
+            taping.record(self._recorder, first_s)
+        return taping, pipeline
 
-    async def _absorb(self, cutter: Cutter, pipeline: SessionPipeline) -> None:
+    async def _absorb(self, taping: Taping, pipeline: SessionPipeline) -> None:
+        cutter = taping.cutter
         now_s = self._around.clock()
         items = self._queue.take()
         self._has_room.set()
         if not items and cutter.is_idle:
             return
         try:
-            chunks = await asyncio.to_thread(cutter.cut, items, now_s)
+            chunks = await taping.cut(items, now_s)
         except Exception:
             # a bug, which costs what had arrived but not the session
             logger.exception("media lost", extra={"session_id": self._session_id})

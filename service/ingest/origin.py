@@ -44,12 +44,13 @@ class Origin(Protocol):
         ...
 
 
+@dataclass(frozen=True)
 class FileOrigin(Origin):
     """A file that is open: an upload, or one under the operator's folders."""
 
-    def __init__(self, container: Container, url: str | None) -> None:
-        self._container: Container | None = container
-        self._url = url
+    container: Container
+    url: str | None = None
+    is_live: bool = False
 
     @classmethod
     async def of(
@@ -58,27 +59,12 @@ class FileOrigin(Origin):
         """Take a file; raises as `open_container`."""
         return cls(await asyncio.to_thread(open_container, file, limits), url)
 
-    @property
-    def url(self) -> str | None:
-        return self._url
-
-    @property
-    def is_live(self) -> bool:
-        return False
-
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Opener]:
-        yield self._take
+        yield lambda: self.container
 
     def close(self) -> None:
-        if self._container is not None:
-            self._container.close()
-
-    def _take(self) -> Container:
-        """The container, which is the decoder's to close from now on."""
-        container, self._container = self._container, None
-        assert container is not None, "a recording is played once"
-        return container
+        self.container.close()
 
 
 @dataclass(frozen=True)

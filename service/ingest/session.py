@@ -29,6 +29,7 @@ from service.ingest.origin import Origin
 from service.ingest.peer import Peer
 from service.ingest.playback import Playback, Speed
 from service.ingest.pull import Pull, SourceView
+from service.ingest.recording.recorder import Recorder
 from service.ingest.registration import Registration
 from service.ingest.sdp import Offer, parse_fragment
 from service.ingest.source import Feed, MediaSource
@@ -90,6 +91,7 @@ class IngestSession:
         self._publisher: Publisher | None = None
         self._pulls: dict[str, Pull] = {}
         self._idle_reason = ""
+        self._is_cared_for = False
         self._is_closed = False
 
     @property
@@ -176,13 +178,12 @@ class IngestSession:
                 )
                 self._begin(pull, None, resource_id=source_id)
                 self._remember(pull)
-                begun = pull.view
                 pull.start()
         except BaseException:
             origin.close()
             raise
         await self._try_tell()
-        return begun
+        return pull.view
 
     @property
     def sources(self) -> tuple[SourceView, ...]:
@@ -204,6 +205,11 @@ class IngestSession:
     async def keep(self) -> None:
         """Keep the session on this replica while its media is on its way here."""
         await self._registration.renew()
+
+    def record(self, recorder: Recorder) -> None:
+        """Let the session be recorded, from its first media on if it has had none."""
+        self._intake.record(recorder)
+        self._start_care()
 
     async def trickle(self, resource_id: str, fragment: str, if_match: str | None) -> None:
         """Add candidates of the publisher.
@@ -253,6 +259,7 @@ class IngestSession:
         """Stop everything; media on its way has `drain_s` to reach the context."""
         await self.settle(timeout_s=drain_s)
         await self._tasks.aclose()
+        self._intake.stop_recording()
 
     async def park(self, *, drain_s: float) -> None:
         """Close, and leave the session idle for whichever replica its publisher comes back to."""
@@ -290,7 +297,7 @@ class IngestSession:
         self._tasks.spawn(self._watch(publisher), name=f"publisher {self.id}")
         if self._intake_task is None:
             self._intake_task = self._tasks.spawn(self._take_in(), name=f"intake {self.id}")
-            self._tasks.spawn(self._care(), name=f"care {self.id}")
+        self._start_care()
         return publisher
 
     def _remember(self, pull: Pull) -> None:
@@ -300,13 +307,17 @@ class IngestSession:
 
     async def _tell_source(self, view: SourceView) -> None:
         logger.info("source is %s", view.state, extra={"session_id": self.id})
-        self._around.metrics.source_states_total.labels(state=view.state).inc()
         data = asdict(view)
         event = Event("source.state", self.id, view.since_s, {"source_id": data.pop("id"), **data})
         try:
             await self._around.store.publish(event)
         except ServiceError as error:
             logger.warning("source not told: %s", error, extra={"session_id": self.id})
+
+    def _start_care(self) -> None:
+        if not self._is_cared_for:
+            self._is_cared_for = True
+            self._tasks.spawn(self._care(), name=f"care {self.id}")
 
     def _current(self, resource_id: str) -> Publisher:
         publisher = self._publisher
@@ -340,7 +351,7 @@ class IngestSession:
         while True:
             await asyncio.sleep(self._config.care_s)
             reason = self._liveness.end_reason(self._around.clock())
-            if reason is not None:
+            if reason is not None and self.has_begun:
                 self._on_over(self, reason)
                 return
             try:
@@ -357,6 +368,8 @@ class IngestSession:
                 return
 
     async def _tell(self) -> None:
+        if not self.has_begun:
+            return  # it is held to be recorded once somebody publishes
         status = self._liveness.status(self._around.clock())
         started_at_s = self._intake.started_at_s
         if status is SessionStatus.LIVE and started_at_s is None:

@@ -20,6 +20,8 @@ from service.ingest.desk import Holder, SourceDesk
 from service.ingest.peer import DecodeFailures
 from service.ingest.playback import Playback, Speed
 from service.ingest.ports import limit_udp_ports
+from service.ingest.recording.recorder import Recorder
+from service.ingest.recording.recordings import Recordings
 from service.ingest.sdp import parse_offer
 from service.ingest.session import IngestSession
 from service.ingest.source import Feed
@@ -32,6 +34,7 @@ from service.tasks import TaskSet
 logger = logging.getLogger(__name__)
 
 STAGE = "ingest"
+PART_WAIT_S = 5.0
 
 
 class IngestWorker:
@@ -44,6 +47,7 @@ class IngestWorker:
         self._around = around
         self._config = config
         self._sessions: dict[SessionId, IngestSession] = {}
+        self._recordings = Recordings(config.recording)
         self._opening = asyncio.Lock()
         holder = Holder(self._hold, self._sessions.get, self._forget_unused)
         self._desk = SourceDesk(config.sources, holder)
@@ -145,6 +149,55 @@ class IngestWorker:
         finally:
             await self._park(session, drain_s=0.0)
 
+    async def record(
+        self, session_id: SessionId, seconds: float, *, steal_from: str | None = None
+    ) -> str:
+        """Begin to record a session; returns the recording's id, for `recording_part`.
+
+        Raises:
+            Forbidden: This service makes no recordings.
+            AtCapacity: The session is being recorded, or too many others are.
+            ServiceError: As `offer` does, where the session cannot be held.
+        """
+        self._recordings.check_room(session_id)
+        session = await self._hold(session_id, steal_from)
+        turns = partial(self._around.store.turns, session_id)
+        recorder = Recorder(seconds, self._config.recording, self._around.clock, turns)
+        try:
+            recording_id = self._recordings.add(session_id, recorder)
+            session.record(recorder)
+            self._tasks.spawn(self._run_recording(session, recorder), name=f"record {session_id}")
+        finally:
+            await self._forget_unused(session)
+        logger.info("recording begins", extra={"session_id": session_id})
+        return recording_id
+
+    async def recording_part(
+        self,
+        session_id: SessionId,
+        recording_id: str,
+        number: int,
+        *,
+        steal_from: str | None = None,
+    ) -> bytes | None:
+        """The next part of a recording, empty if there is none soon; None after the last.
+
+        Raises:
+            Unavailable: The recording is gone.
+        """
+        recorder = self._recordings.find(session_id, recording_id)
+        return await recorder.part(number, wait_s=PART_WAIT_S)
+
+    async def stop_recording(
+        self, session_id: SessionId, recording_id: str, *, steal_from: str | None = None
+    ) -> None:
+        """End a recording; the rest of its file can be fetched for a while.
+
+        Raises:
+            Unavailable: The recording is gone.
+        """
+        self._recordings.find(session_id, recording_id).stop("stopped")
+
     async def trickle(
         self,
         session_id: SessionId,
@@ -237,6 +290,14 @@ class IngestWorker:
             self._count()
             return session
 
+    async def _run_recording(self, session: IngestSession, recorder: Recorder) -> None:
+        try:
+            await recorder.run()
+        finally:
+            self._recordings.remove(session.id)
+            recorder.stop("stopped", is_settled=True)
+        await self._forget_unused(session)
+
     def _held(self, session_id: SessionId, resource_id: str) -> IngestSession:
         session = self._sessions.get(session_id)
         if session is None:
@@ -250,8 +311,8 @@ class IngestWorker:
         return session
 
     async def _forget_unused(self, session: IngestSession) -> None:
-        is_used = session.has_begun or session.has_publisher or self._desk.awaits_upload(session.id)
-        if not is_used:
+        is_awaited = self._desk.awaits_upload(session.id) or session.id in self._recordings
+        if not (session.has_begun or session.has_publisher or is_awaited):
             await self._park(session)
 
     async def _hand_over(self, session: IngestSession, reason: str) -> None:

@@ -52,15 +52,20 @@ class Backlog:
         if chunk.mel.shape[1] == 0:
             del self._chunks[position]
             return Loss(chunk.index, "chunk")
-        lost = Gap("video", chunk.start_s, CHUNK_S)
-        others = [gap for gap in chunk.gaps if gap.modality != "video"]
-        gaps = tuple(sorted([lost, *others], key=lambda gap: gap.start_s))
-        self._chunks[position] = replace(chunk, grids=(None,) * len(chunk.grids), gaps=gaps)
+        self._chunks[position] = without_video(chunk)
         return Loss(chunk.index, "video")
+
+
+def without_video(chunk: MediaChunk) -> MediaChunk:
+    """The chunk with its sound alone; its video is told as a gap."""
+    lost = Gap("video", chunk.start_s, CHUNK_S)
+    others = [gap for gap in chunk.gaps if gap.modality != "video"]
+    gaps = tuple(sorted([lost, *others], key=lambda gap: gap.start_s))
+    return replace(chunk, grids=(None,) * len(chunk.grids), gaps=gaps)
 
 
 def _has_video(chunk: MediaChunk) -> bool:
     return any(grid is not None for grid in chunk.grids)
 
 
-__all__ = ["Backlog", "Loss"]
+__all__ = ["Backlog", "Loss", "without_video"]

@@ -25,6 +25,7 @@ READERS = needs(Scope.PUBLISH, Scope.ASK)
 JPEG = "image/jpeg"
 CURSOR = Header(json_schema_extra={"pattern": r"^\d{1,19}(-\d{1,19})?$"})
 SESSION_ID_BYTES = 16  # 128 random bits: an id cannot be guessed
+MAX_INDEX = 1 << 53  # what a JSON number holds exactly
 
 
 def new_session_id() -> SessionId:
@@ -133,7 +134,9 @@ def history_routes(backend: Backend) -> APIRouter:
         responses={200: {"content": {JPEG: {}}}},
         openapi_extra=READERS,
     )
-    async def thumbnail(session_id: str, index: Annotated[int, Path(ge=0)]) -> Response:
+    async def thumbnail(
+        session_id: str, index: Annotated[int, Path(ge=0, le=MAX_INDEX)]
+    ) -> Response:
         """The first picture of a chunk, at most 160 px wide."""
         record = await backend.store.chunk(SessionId(session_id), index)
         if record is None or record.marks.thumbnail is None:

@@ -101,6 +101,13 @@ class Metrics:
             buckets=SKEW_BUCKETS_S,
             registry=registry,
         )
+        self.source_states_total = Counter(
+            "omnisift_source_states_total",
+            "Media sources by the states that they came into: connecting, live, reconnecting, "
+            "ended or failed.",
+            ["state"],
+            registry=registry,
+        )
         self.chunks_total = Counter(
             "omnisift_chunks_total", "Chunks in context.", registry=registry
         )

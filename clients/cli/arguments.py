@@ -6,9 +6,11 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 from clients.cli import exits
+from clients.cli.bench import add_bench
 from clients.cli.completion import add_completion
 from clients.cli.doctor import add_doctor
 from clients.cli.environment import Environment
+from clients.cli.quantities import not_negative, positive
 from clients.cli.rules import add_rules
 from clients.cli.sources import add_sources
 
@@ -40,6 +42,7 @@ def build_parser(environment: Environment) -> argparse.ArgumentParser:
     _add_sessions(add)
     add_rules(add)
     add_doctor(add)
+    add_bench(add)
     add_sources(add)
     add_completion(add)
     return parser
@@ -58,8 +61,8 @@ def _add_connection(parser: argparse.ArgumentParser, environment: Environment) -
 def _add_publish(add: AddParser) -> None:
     parser = add(
         "publish",
-        help="stream a file, a camera or a made-up scene",
-        description="Stream into a session, in real time. Prints the session's id first.",
+        help="stream files, a camera or a made-up scene",
+        description="Stream into a session. Prints the session's id first.",
     )
     source = parser.add_argument_group("source").add_mutually_exclusive_group(required=True)
     source.add_argument("file", nargs="?", metavar="FILE", help="a media file")
@@ -71,12 +74,22 @@ def _add_publish(add: AddParser) -> None:
         help="a camera (%(const)s) and the microphone",
     )
     source.add_argument("--synthetic", action="store_true", help="moving shapes and tones")
+    source.add_argument("--watch", metavar="FOLDER", help="every media file that appears there")
+    speed = parser.add_mutually_exclusive_group()
+    speed.add_argument("--realtime", action="store_true", help="files as they play (the default)")
+    speed.add_argument(
+        "--fast", action="store_true", help="files as fast as the service takes them"
+    )
+    parser.add_argument("--existing", action="store_true", help="with --watch: what is there too")
+    parser.add_argument(
+        "--idle", type=not_negative, metavar="S", help="with --watch: stop after S s without a file"
+    )
     parser.add_argument("--microphone", default="default", metavar="DEVICE", help="with --camera")
     parser.add_argument("--no-microphone", action="store_true", help="with --camera: picture only")
     parser.add_argument("--loop", action="store_true", help="repeat the file for ever")
     parser.add_argument("--session", metavar="ID", help="publish into this one, not a new one")
     parser.add_argument("--profile", choices=PROFILES, help="compression of the new session")
-    parser.add_argument("--duration", type=_positive, metavar="S", help="stop after S seconds")
+    parser.add_argument("--duration", type=positive, metavar="S", help="stop after S seconds")
     parser.add_argument("--end", action="store_true", help="end the session when done")
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
@@ -91,7 +104,7 @@ def _add_ask(add: AddParser) -> None:
         default=None,
         help="show the answer as it is generated (unless --json)",
     )
-    parser.add_argument("--window", type=_positive, metavar="S", help="only the last S seconds")
+    parser.add_argument("--window", type=positive, metavar="S", help="only the last S seconds")
     parser.add_argument("--max-tokens", type=int, metavar="N")
     parser.add_argument("--temperature", type=float, metavar="T", help="0 is greedy")
     parser.add_argument("--seed", type=int, metavar="N")
@@ -110,13 +123,6 @@ def _add_sessions(add: AddParser) -> None:
     parser.add_argument("action", nargs="?", default="list", choices=ACTIONS)
     parser.add_argument("session", nargs="?", metavar="ID", help="which one, unless to list")
     parser.add_argument("--json", action="store_true")
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not above zero")
-    return value
 
 
 def _version() -> str:

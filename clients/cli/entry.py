@@ -3,27 +3,23 @@
 import argparse
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from clients.cli import exits
 from clients.cli.arguments import build_parser
 from clients.cli.ask import ask
+from clients.cli.bench import run_bench
 from clients.cli.completion import complete, run_completion
 from clients.cli.console import Console
 from clients.cli.doctor import run_doctor
 from clients.cli.environment import read_environment
-from clients.cli.publish import Order, run_publish
 from clients.cli.rules import run_rules
+from clients.cli.sending import run_sending
 from clients.cli.sessions import end_session, list_sessions, share_session, show_session
 from clients.cli.sources import run_sources, run_upload
 from clients.cli.watch import watch
-from clients.sdk import AsyncClient, Client, MissingDependency, OmniSiftError, SourceUnavailable
-
-if TYPE_CHECKING:
-    from clients.sdk.media import Source
+from clients.sdk import Client, OmniSiftError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,50 +89,15 @@ def _ask_with(client: Client, options: argparse.Namespace, console: Console) -> 
     )
 
 
-def _publish(options: argparse.Namespace, console: Console) -> None:
-    order = Order(options.session, options.profile, options.duration, options.end)
-
-    async def run(source: "Source") -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        # as asyncio does for Ctrl-C: publishing then says goodbye to the service
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        async with AsyncClient(options.url, api_key=options.api_key) as client:
-            await run_publish(client, console, source, order, is_json=options.json)
-
-    # opened first: a wrong file should not leave an empty session behind
-    with _open_source(options) as source:
-        asyncio.run(run(source))
-
-
-def _open_source(options: argparse.Namespace) -> "Source":
-    try:
-        from clients.sdk import media
-        from clients.sdk.media.camera import Devices
-    except ImportError as exc:
-        raise MissingDependency(
-            f"publishing needs {exc.name}, which is not installed: pip install aiortc av numpy"
-        ) from exc
-    if options.synthetic:
-        return media.open_synthetic()
-    if options.camera is not None:
-        microphone = None if options.no_microphone else options.microphone
-        try:
-            return media.open_camera(Devices(options.camera, microphone))
-        except SourceUnavailable as exc:
-            hint = "See --camera DEVICE, --microphone DEVICE, --no-microphone"
-            raise SourceUnavailable(f"{exc}. {hint}") from exc
-    return media.open_file(options.file, loop=options.loop)
-
-
 # what a command returns, if anything, is the exit code
 _RUNS: dict[str, Callable[[argparse.Namespace, Console], int | None]] = {
-    "publish": _publish,
+    "publish": run_sending,
     "ask": _ask,
     "watch": _watch,
     "sessions": _sessions,
     "rules": run_rules,
     "doctor": run_doctor,
+    "bench": run_bench,
     "sources": run_sources,
     "upload": run_upload,
     "completion": run_completion,
@@ -150,7 +111,17 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         if options.action != "list" and options.session is None:
             parser.error(f"sessions {options.action}: which one ? Give its ID")
     if options.command == "publish":
-        if options.loop and options.file is None:
-            parser.error("--loop repeats a file: name one")
-        if options.session is not None and options.profile is not None:
-            parser.error("--profile is for a new session: leave out --profile or --session")
+        _check_publish(parser, options)
+
+
+def _check_publish(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if options.loop and options.file is None:
+        parser.error("--loop repeats a file: name one")
+    if options.session is not None and options.profile is not None:
+        parser.error("--profile is for a new session: leave out --profile or --session")
+    if options.fast and options.file is None and options.watch is None:
+        parser.error("--fast is for files: a camera has a speed of its own")
+    if options.fast and (options.loop or options.duration is not None):
+        parser.error("--fast sends a file whole: leave out --loop and --duration")
+    if options.watch is None and (options.existing or options.idle is not None):
+        parser.error("--existing and --idle are for --watch")

@@ -8,6 +8,7 @@ from clients.sdk.errors import (
     BadRequest,
     Conflict,
     ConnectionFailed,
+    Forbidden,
     MalformedAnswer,
     MissingDependency,
     NotFound,
@@ -39,7 +40,7 @@ MEANINGS = {
     NOT_FOUND: "no such session",
     CONFLICT: "the session's state forbids it: ended, another publisher, no media yet",
     UNAVAILABLE: "the service is at its limit, or a part of it is away: try again",
-    UNAUTHORIZED: "the API key is missing or wrong",
+    UNAUTHORIZED: "the API key or token is missing, wrong or over, or lacks the scope",
     NO_SOURCE: "the file, camera or microphone cannot be used",
     UNHEALTHY: "a check of `doctor` failed",
     INTERRUPTED: "interrupted (Ctrl-C)",
@@ -47,6 +48,9 @@ MEANINGS = {
 }
 
 _START = "Start the service (make serve), or name another by --url or OMNISIFT_URL"
+_UNAUTHORIZED = (
+    "Give a valid key by OMNISIFT_API_KEY or --api-key; a token ends at its time: ask for a new one"
+)
 _CONFLICTS = {
     "session_ended": "Start another by 'omnisift publish'",
     "already_publishing": "Leave --session out to make a session of your own",
@@ -97,7 +101,8 @@ _EXITS: tuple[tuple[type[OmniSiftError], Callable[[OmniSiftError], Exit]], ...] 
     (NotFound, _always(NOT_FOUND, "See 'omnisift sessions' for those there are")),
     (Conflict, _conflict),
     (Unavailable, _unavailable),
-    (Unauthorized, _always(UNAUTHORIZED, "Give a key by OMNISIFT_API_KEY or --api-key")),
+    (Forbidden, _always(UNAUTHORIZED, "Give a key that has it, by OMNISIFT_API_KEY or --api-key")),
+    (Unauthorized, _always(UNAUTHORIZED, _UNAUTHORIZED)),
     (SourceUnavailable, _always(NO_SOURCE)),
     (MissingDependency, _always(NO_SOURCE)),
     (MalformedAnswer, _always(FAILED, "Is that URL an OmniSIFT service of this version ?")),

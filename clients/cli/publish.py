@@ -2,19 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 from clients.cli.console import Console
 from clients.cli.render import progress_line, sent_line
 from clients.sdk import AsyncClient, ChunkEvent, OmniSiftError, Tokens
 from clients.sdk.codec import encode
-from clients.sdk.publish import Progress, publish
+from clients.sdk.publish import OnProgress, Progress
 
-if TYPE_CHECKING:
-    from clients.sdk.media import Source
+Send: TypeAlias = Callable[[AsyncClient, str, OnProgress], Awaitable[Progress]]
+"""How media gets into a session: client, session id and whom to tell -> what was sent."""
 
 # the last chunk is compressed and in context about this long after its last frame was sent
 CATCH_UP_LIMIT_S = 4.0
@@ -28,13 +28,11 @@ class Order:
     Attributes:
         session_id: An existing session; None makes one.
         profile: Of a new session; None leaves the choice to the service.
-        duration_s: Stop after so many seconds; None: at the source's end.
         is_ended: End the session when done.
     """
 
     session_id: str | None
     profile: str | None
-    duration_s: float | None
     is_ended: bool
 
 
@@ -84,19 +82,19 @@ class Board:
 async def run_publish(
     client: AsyncClient,
     console: Console,
-    source: "Source",
+    send: Send,
     order: Order,
     *,
     is_json: bool,
     now: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Publish a source, telling the session's id first and how it goes meanwhile."""
+    """Send media into a session, telling the session's id first and how it goes meanwhile."""
     session_id = order.session_id
     if session_id is None:
         session_id = (await client.create_session(profile=order.profile)).id
     _introduce(console, session_id, client.base_url, is_json=is_json)
     board = Board(console, is_json=is_json, now=now)
-    done = await _publish_and_follow(client, session_id, source, order, board)
+    done = await _send_and_follow(client, session_id, send, board)
     is_useless = (
         isinstance(done, OmniSiftError) and order.session_id is None and not board.num_chunks
     )
@@ -108,20 +106,14 @@ async def run_publish(
     _conclude(console, session_id, board, done, is_ended=order.is_ended, is_json=is_json)
 
 
-async def _publish_and_follow(
-    client: AsyncClient, session_id: str, source: "Source", order: Order, board: Board
+async def _send_and_follow(
+    client: AsyncClient, session_id: str, send: Send, board: Board
 ) -> Progress | OmniSiftError:
     # an error is a value here: a task group would wrap it
     async with asyncio.TaskGroup() as group:
         follower = group.create_task(_follow(client, session_id, board), name="events")
         try:
-            done = await publish(
-                client,
-                session_id,
-                source,
-                duration_s=order.duration_s,
-                on_progress=board.on_progress,
-            )
+            done = await send(client, session_id, board.on_progress)
             await _catch_up(board, follower, done)
         except OmniSiftError as exc:
             return exc

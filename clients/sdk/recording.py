@@ -50,6 +50,8 @@ def open_recording(path: str | Path) -> Iterator[Recording]:
             kind = mimetypes.guess_type(str(path))[0] or ""
             content_type = kind if kind.startswith(("video/", "audio/")) else ""
             size = os.fstat(file.fileno()).st_size
+            if not size:
+                raise SourceUnavailable(f"{path} cannot be read: it is empty")
             yield Recording(file, content_type or "application/octet-stream", size)
     except OSError as exc:
         raise SourceUnavailable(f"{path} cannot be read: {exc.strerror}") from exc

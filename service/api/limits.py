@@ -1,6 +1,7 @@
 """Body size limits as ASGI middleware: a body over its route's limit never reaches the route."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -9,16 +10,19 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access.caller import Caller
 from service.api.errors import error_response
 from service.errors import (
     AtCapacity,
     BodyTooLarge,
     DeadlineExceeded,
+    RateLimited,
     ServiceError,
     UnsupportedEncoding,
 )
 
 CHAT_PATH: Final = "/v1/chat/completions"
+RETRY_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,8 @@ class BodyLimits:
         sdp_bytes: Of the WHIP routes.
         chat_bytes: Of chat completions, which may bring a file.
         max_large: Chat completions above `json_bytes` at a time, from their first bytes to the end
-            of their answers: so much memory files may take. More get 503.
+            of their answers: so much memory files may take. More get 503; more than half of them
+            by one key, 429.
         large_s: How long the body of one may take to arrive.
     """
 
@@ -47,7 +52,7 @@ class BodyLimit:
     def __init__(self, app: ASGIApp, *, limits: BodyLimits) -> None:
         self._app = app
         self._limits = limits
-        self._num_large = 0
+        self._num_large: Counter[str | None] = Counter()  # by key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
@@ -58,7 +63,7 @@ class BodyLimit:
             try:
                 _check_plain(scope)
                 if not _is_recording(scope):
-                    await self._read(body, scope["path"], places)
+                    await self._read(body, scope, places)
             except ServiceError as error:
                 response = error_response(error, scope["path"])
                 if not body.is_whole:
@@ -67,14 +72,14 @@ class BodyLimit:
                 return
             await self._app(scope, receive if _is_recording(scope) else body.replay, send)
 
-    async def _read(self, body: "_Body", path: str, places: ExitStack) -> None:
-        limits = self._limits
+    async def _read(self, body: "_Body", scope: Scope, places: ExitStack) -> None:
+        limits, path = self._limits, scope["path"]
         limit_bytes = limits.sdp_bytes if "/whip" in path else limits.json_bytes
         if await body.read(limit_bytes):
             return
         if path != CHAT_PATH:
             raise BodyTooLarge(limit_bytes=limit_bytes)
-        places.enter_context(self._place())
+        places.enter_context(self._place(_key_id(scope)))
         try:
             async with asyncio.timeout(limits.large_s):
                 is_whole = await body.read(limits.chat_bytes)
@@ -84,14 +89,19 @@ class BodyLimit:
             raise BodyTooLarge(limit_bytes=limits.chat_bytes)
 
     @contextmanager
-    def _place(self) -> Iterator[None]:
-        if self._num_large >= self._limits.max_large:
-            raise AtCapacity(stage="upload", limit=self._limits.max_large)
-        self._num_large += 1
+    def _place(self, key_id: str | None) -> Iterator[None]:
+        limit = self._limits.max_large
+        if self._num_large.total() >= limit:
+            raise AtCapacity(stage="upload", limit=limit)
+        share = max(1, limit // 2)
+        if key_id is not None and self._num_large[key_id] >= share:
+            raise RateLimited(what="large bodies", limit=share, retry_after_s=RETRY_S)
+        self._num_large[key_id] += 1
         try:
             yield
         finally:
-            self._num_large -= 1
+            self._num_large[key_id] -= 1
+            self._num_large += Counter()  # forget keys that have none
 
 
 class _Body:
@@ -118,6 +128,11 @@ class _Body:
         self._is_handed_on = True
         body, self._data = bytes(self._data), bytearray()
         return {"type": "http.request", "body": body, "more_body": False}
+
+
+def _key_id(scope: Scope) -> str | None:
+    caller: Caller | None = scope.get("state", {}).get("caller")  # `service.api.gate` puts it there
+    return None if caller is None else caller.key_id
 
 
 def _is_recording(scope: Scope) -> bool:

@@ -44,13 +44,12 @@ class Origin(Protocol):
         ...
 
 
-@dataclass(frozen=True)
 class FileOrigin(Origin):
     """A file that is open: an upload, or one under the operator's folders."""
 
-    container: Container
-    url: str | None = None
-    is_live: bool = False
+    def __init__(self, container: Container, url: str | None) -> None:
+        self._container: Container | None = container
+        self._url = url
 
     @classmethod
     async def of(
@@ -59,12 +58,27 @@ class FileOrigin(Origin):
         """Take a file; raises as `open_container`."""
         return cls(await asyncio.to_thread(open_container, file, limits), url)
 
+    @property
+    def url(self) -> str | None:
+        return self._url
+
+    @property
+    def is_live(self) -> bool:
+        return False
+
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Opener]:
-        yield lambda: self.container
+        yield self._take
 
     def close(self) -> None:
-        self.container.close()
+        if self._container is not None:
+            self._container.close()
+
+    def _take(self) -> Container:
+        """The container, which is the decoder's to close from now on."""
+        container, self._container = self._container, None
+        assert container is not None, "a recording is played once"
+        return container
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 State = Literal["connecting", "live", "reconnecting", "ended", "failed"]
 CUT = "it is longer than what is played of one"
+STEADY_S = 10.0  # what was live for so long is tried again at once
 LAST_STATES = frozenset({"ended", "failed"})
 
 
@@ -90,7 +91,6 @@ class Pull(MediaSource):
         self._tell = tell
         self._view = SourceView(source_id, origin.url, speed, "connecting", None, clock())
         self._is_endless = origin.is_live
-        self._is_open = False
         self._tasks = TaskSet()
         self._gone = asyncio.Event()
 
@@ -108,6 +108,7 @@ class Pull(MediaSource):
 
     async def aclose(self) -> None:
         await self._tasks.aclose()
+        self._origin.close()
         if not self._view.is_over:
             await self._enter("ended", "stopped")
         self._gone.set()
@@ -130,8 +131,10 @@ class Pull(MediaSource):
             failure = await self._play()
             if failure is None:
                 return
-            if self._is_open:
-                pauses, away_since_s = backoffs(self._retry), loop.time()
+            if self._view.state == "live":
+                away_since_s = loop.time()
+                if self._clock() - self._view.since_s >= STEADY_S:  # one that flaps is not hurried
+                    pauses = backoffs(self._retry)
             is_late = loop.time() - away_since_s > self._retry.deadline_s
             if is_late or not (self._is_endless and failure.is_retryable):
                 await self._enter("failed", failure.message)
@@ -141,7 +144,6 @@ class Pull(MediaSource):
 
     async def _play(self) -> ServiceError | None:
         """Play once; why it stopped, None where it has ended."""
-        self._is_open = False
         pace: Pace = "live" if self._origin.is_live else self._view.speed
         try:
             async with self._origin.connected() as opener:
@@ -156,7 +158,6 @@ class Pull(MediaSource):
         return None
 
     async def _on_open(self, container: Container) -> None:
-        self._is_open = True
         self._is_endless = self._origin.is_live or container.is_endless
         await self._enter("live")
 

@@ -178,12 +178,13 @@ class IngestSession:
                 )
                 self._begin(pull, None, resource_id=source_id)
                 self._remember(pull)
+                begun = pull.view
                 pull.start()
         except BaseException:
             origin.close()
             raise
         await self._try_tell()
-        return pull.view
+        return begun
 
     @property
     def sources(self) -> tuple[SourceView, ...]:
@@ -307,6 +308,7 @@ class IngestSession:
 
     async def _tell_source(self, view: SourceView) -> None:
         logger.info("source is %s", view.state, extra={"session_id": self.id})
+        self._around.metrics.source_states_total.labels(state=view.state).inc()
         data = asdict(view)
         event = Event("source.state", self.id, view.since_s, {"source_id": data.pop("id"), **data})
         try:

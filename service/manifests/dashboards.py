@@ -193,6 +193,7 @@ INGEST = Dashboard(
     "OmniSIFT Live / Ingest",
     (
         Panel("Frames", rate("omnisift_ingest_frames_total", "result"), "ops"),
+        Panel("Fetched sources", rate("omnisift_source_states_total", "state"), "ops"),
         Panel("Missing media", rate("omnisift_gaps_total", "modality"), "ops"),
         Panel("Sound after picture", quantiles("omnisift_av_skew_seconds"), "s"),
         Panel(

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from fastapi import FastAPI, Request, Response
@@ -52,6 +52,7 @@ class FakeService:
         chunk_s: How often a chunk appears while media arrives.
         word_gap_s: Pause between two words of a streamed answer.
         ice_links: The Link header that names STUN and TURN servers.
+        played: How an upload ends once it was asked about, (state, reason); None: it goes on.
         events_per_connection: Close the event feed after so many, as a failing proxy would.
     """
 
@@ -60,6 +61,7 @@ class FakeService:
     chunk_s: float = 0.3
     word_gap_s: float = 0.0
     ice_links: str = ""
+    played: tuple[Literal["ended", "failed"], str | None] | None = None
     events_per_connection: int | None = None
     refusals: dict[tuple[str, str], tuple[int, str, dict[str, str]]] = field(default_factory=dict)
     feeds: dict[str, Feed] = field(default_factory=dict)
@@ -303,6 +305,11 @@ def _add_source_routes(app: FastAPI, fake: FakeService) -> None:
 
     @app.get("/v1/sessions/{id_}/sources")
     async def list_sources(id_: str) -> SourceList:
+        if fake.played is not None and fake.feeds[id_].record.chunks == 0:
+            fake.add_chunk(fake.feeds[id_])
+        for source in fake.sources.values():
+            if fake.played is not None:
+                source.state, source.reason = fake.played
         return SourceList(data=list(fake.sources.values()))
 
     @app.delete("/v1/sessions/{id_}/sources/{source_id}", status_code=204)

@@ -1,5 +1,6 @@
 """A camera and a microphone as a source, by FFmpeg's devices. Knows nothing about sending."""
 
+import errno
 import os
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -19,6 +20,11 @@ ALSA_CONFIG = Path("/usr/share/alsa/alsa.conf")
 DEVICE_LIMIT_S = 5.0  # a device that is silent for longer has been unplugged
 
 Clock = Callable[[], float]
+_ADVICE = {
+    errno.ENOENT: " (is it plugged in? ls /dev/video*)",
+    errno.EACCES: " (add yourself to group video or audio: sudo usermod -aG video,audio $USER)",
+    errno.EBUSY: " (another program uses it: close that)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,8 @@ def _open(device: str, format_: str, what: str) -> InputContainer:
         return av.open(device, mode="r", format=format_, timeout=DEVICE_LIMIT_S)
     except (av.FFmpegError, OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or exc
-        raise SourceUnavailable(f"{what} {device!r} cannot be opened: {reason}") from exc
+        advice = _ADVICE.get(getattr(exc, "errno", None) or 0, "")
+        raise SourceUnavailable(f"{what} {device!r} cannot be opened: {reason}{advice}") from exc
 
 
 def _point_alsa_to_its_configuration() -> None:

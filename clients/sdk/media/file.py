@@ -125,7 +125,7 @@ def _container(path: str | Path) -> Iterator[InputContainer]:
         with av.open(str(path), mode="r") as container:
             yield container
     except (av.FFmpegError, OSError) as exc:
-        raise SourceUnavailable(f"{path} cannot be read: {_reason(exc)}") from exc
+        raise SourceUnavailable(f"{path} cannot be read: {_reason(exc, path)}") from exc
 
 
 def _find(container: InputContainer, kind: Kind) -> Stream | None:
@@ -144,5 +144,11 @@ def _span(container: InputContainer) -> _Span:
     return _Span(max(start_s, 0.0), length_s)
 
 
-def _reason(exc: Exception) -> str:
-    return str(getattr(exc, "strerror", None) or exc)
+def _reason(exc: Exception, path: str | Path) -> str:
+    reason = str(getattr(exc, "strerror", None) or exc)
+    if isinstance(exc, PermissionError):
+        return f"{reason} (its mode, or that of a folder above: ls -l)"
+    if not isinstance(exc, av.error.InvalidDataError):
+        return reason
+    is_empty = Path(path).is_file() and not Path(path).stat().st_size
+    return "it is empty" if is_empty else f"it is damaged, or no media file ({reason})"

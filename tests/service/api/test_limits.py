@@ -1,15 +1,20 @@
 import asyncio
 import gzip
 import json
+from collections.abc import Coroutine
+from dataclasses import replace
 from functools import partial
 
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
+from service.access.caller import Caller
 from service.api.limits import BodyLimit, BodyLimits
 
 LIMITS = BodyLimits(json_bytes=100, sdp_bytes=1000, chat_bytes=2000, max_large=1, large_s=0.2)
@@ -123,6 +128,44 @@ async def test_large_bodies_beyond_the_places_are_told_to_come_back() -> None:
     assert second.headers["Retry-After"] == "5"
     assert second.headers["Connection"] == "close"
     assert small.text == third.text == "done"
+
+
+async def test_one_key_gets_half_of_the_places() -> None:
+    entered, leave = asyncio.Semaphore(0), asyncio.Event()
+
+    async def wait(request: Request) -> PlainTextResponse:
+        entered.release()
+        await leave.wait()
+        return PlainTextResponse("done")
+
+    app = Starlette(routes=[Route("/v1/chat/completions", wait, methods=["POST"])])
+    limited = BodyLimit(app, limits=replace(LIMITS, max_large=4, large_s=20.0))
+
+    async def by_key(scope: Scope, receive: Receive, send: Send) -> None:
+        caller = Caller(Headers(scope=scope).get("x-key"), frozenset())
+        await limited({**scope, "state": {"caller": caller}}, receive, send)
+
+    transport = httpx.ASGITransport(by_key)
+    async with (
+        httpx.AsyncClient(transport=transport, base_url="http://test") as client,
+        asyncio.TaskGroup() as group,
+    ):
+
+        def ask(key_id: str) -> Coroutine[None, None, httpx.Response]:
+            headers = {"X-Key": key_id}
+            return client.post("/v1/chat/completions", content=b"x" * 500, headers=headers)
+
+        for _ in range(2):
+            group.create_task(ask("alice"))
+            await entered.acquire()
+        third = await ask("alice")
+        other = group.create_task(ask("bob"))
+        await entered.acquire()
+        leave.set()
+
+    assert (third.status_code, third.headers["Retry-After"]) == (429, "5")
+    assert "2 large bodies" in third.json()["error"]["message"]
+    assert other.result().text == "done"
 
 
 async def test_large_body_that_does_not_arrive_gives_its_place_back(

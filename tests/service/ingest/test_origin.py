@@ -46,8 +46,10 @@ async def test_a_file_is_opened_at_once(tmp_path: Path) -> None:
 
     assert isinstance(origin, FileOrigin)
     async with origin.connected() as opener:
-        assert opener().kinds == ("video", "audio")
-    origin.close()
+        container = opener()
+    assert container.kinds == ("video", "audio")
+    container.close()
+    origin.close()  # it has been taken: nothing is left to close
     with pytest.raises(MediaUnreadable):
         await find_origin(f"file://{tmp_path}/empty.mp4", allowing(tmp_path), LIMITS)
 

@@ -58,10 +58,10 @@ def clip(tmp_path: Path) -> Path:
 class Told:
     """A pull and what it has told."""
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: Origin, retry: RetryConfig = QUICK) -> None:
         self.views: list[SourceView] = []
         self.sink = Room()
-        self.pull = Pull("src_1", origin, "fast", self.sink, steady_clock(), QUICK, self._tell)
+        self.pull = Pull("src_1", origin, "fast", self.sink, steady_clock(), retry, self._tell)
         self.pull.start()
 
     async def _tell(self, view: SourceView) -> None:
@@ -147,3 +147,14 @@ async def test_a_bug_fails_the_source_and_is_logged(
 
     assert told.views[-1].reason == "internal error"
     assert "source failed" in caplog.text
+
+
+async def test_a_source_that_flaps_is_tried_less_and_less_often(clip: Path) -> None:
+    origin = Scripted(clip, None, is_live=True)
+    told = Told(origin, retry=RetryConfig(first_backoff_s=0.05, max_backoff_s=10.0))
+    await asyncio.sleep(1.0)
+    await told.pull.aclose()
+
+    # pauses of 0.05, 0.1, 0.2, 0.4 s and what playing takes
+    assert 2 <= origin.num_attempts <= 5
+    assert told.states.count("live") >= 1

@@ -1,3 +1,5 @@
+import errno
+import os
 from itertools import islice
 
 import numpy as np
@@ -61,3 +63,24 @@ def test_machine_without_sound_is_said_to_have_no_microphone(
 def test_unknown_kind_of_device_is_refused() -> None:
     with pytest.raises(SourceUnavailable, match="cannot be opened"):
         open_camera(Devices(camera_format="no_such_format"))
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EACCES, "sudo usermod -aG video,audio"),
+        (errno.EBUSY, "another program uses it"),
+        (errno.ENOENT, "plugged in"),
+    ],
+)
+def test_refusal_of_the_system_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, number: int, advice: str
+) -> None:
+    # no test can count on a camera that is there and refuses
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("av.open", refuse)
+
+    with pytest.raises(SourceUnavailable, match=advice):
+        open_camera(Devices("/dev/video0", None))

@@ -105,8 +105,8 @@ def test_damaged_middle_does_not_end_the_stream(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("absent.mp4", None, "cannot be read: No such file"),
-        ("empty.mp4", b"", "cannot be read: Invalid data"),
-        ("text.mp4", b"hello " * 100, "cannot be read: Invalid data"),
+        ("empty.mp4", b"", "cannot be read: it is empty"),
+        ("text.mp4", b"hello " * 100, "cannot be read: it is damaged, or no media file"),
         ("words.srt", b"1\n00:00:00,000 --> 00:00:01,000\nhello\n", "neither video nor audio"),
     ],
 )

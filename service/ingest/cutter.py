@@ -110,6 +110,7 @@ class Cutter:
         the stream ahead of the clock: who comes next goes on from there.
         """
         chunks = self._chunker.flush() if begin.is_recorded else []
+        kept_s = 0.0 if self._is_recorded else self._lead_s  # who comes back has been away
         self._is_recorded = begin.is_recorded
         now_s = begin.at_s - self._started_at_s
         free_s = self._chunker.next_s
@@ -117,7 +118,7 @@ class Cutter:
             self._lead_s = max(free_s, CHUNK_S * ceil(now_s / CHUNK_S)) - now_s
         else:
             ahead_s = SLOT_S * ceil((free_s - now_s) / SLOT_S)
-            self._lead_s = ahead_s if ahead_s > CHUNK_S else 0.0
+            self._lead_s = ahead_s if ahead_s > kept_s + CHUNK_S else kept_s
         self._chunker.declare(
             video=begin.has_video, audio=begin.has_audio, now_s=self._stream_s(begin.at_s)
         )

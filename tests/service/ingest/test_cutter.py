@@ -167,3 +167,18 @@ def test_a_recording_may_hold_its_sound_seconds_after_its_pictures() -> None:
 
     assert [chunk.index for chunk in chunks] == [0, 1, 2, 3, 4, 5]
     assert [gap for chunk in chunks for gap in chunk.gaps] == []
+
+
+def test_who_comes_back_after_a_fast_recording_has_been_away_as_long_as_it_was() -> None:
+    cutter = make_cutter()
+    begin = Begin(True, True, STARTED_AT_S, is_recorded=True)
+    cutter.cut([begin, *stream(0.0, 10.0), Gone()], STARTED_AT_S + 1.0)
+    first = [replace(item, at_s=item.at_s + 1.0) for item in stream(0.0, 2.2)]
+    cutter.cut([Begin(True, True, STARTED_AT_S + 1.0), *first], STARTED_AT_S + 3.2)
+
+    back = [replace(item, at_s=item.at_s + 7.0) for item in stream(0.0, 2.2)]
+    chunks = cutter.cut([Begin(True, True, STARTED_AT_S + 7.0), *back], STARTED_AT_S + 9.2)
+
+    assert [chunk.index for chunk in chunks] == [6, 8]
+    assert {chunk.lead_s for chunk in chunks} == {9.0}
+    assert sum(gap.duration_s for gap in chunks[-1].gaps if gap.modality == "video") == 2.0

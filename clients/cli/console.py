@@ -64,7 +64,7 @@ class Console:
         from rich.text import Text
 
         self._finish_progress()
-        RichConsole(file=self._out).print(Text(mark, style) + Text(text), soft_wrap=True)
+        RichConsole(file=self._out).print(Text.assemble((mark, style), text), soft_wrap=True)
 
     def note(self, text: str) -> None:
         self._finish_progress()

@@ -11,8 +11,9 @@ from clients.sdk import AsyncClient, ChunkEvent, DroppedEvent, OmniSiftError
 from clients.sdk.media import open_synthetic
 from clients.sdk.publish import publish
 
-# the last chunk is in context about so long after its last frame was sent
-LINGER_S = 3.0
+CHUNK_S = 2.0
+# chunks of a service that is behind are waited for so long, and missing afterwards
+CATCH_UP_LIMIT_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ async def _stream(client: AsyncClient, load: Load, tally: Tally, session_id: str
                 done = await publish(client, session_id, source, duration_s=load.duration_s)
             tally.num_reconnects = done.num_reconnects
             tally.num_late_frames = done.num_late_frames
-            await asyncio.sleep(LINGER_S)
+            await _catch_up(tally, int(done.sent_s // CHUNK_S))
         except OmniSiftError as exc:
             failure = exc
         finally:
@@ -93,6 +94,14 @@ async def _stream(client: AsyncClient, load: Load, tally: Tally, session_id: str
                 task.cancel()
     if failure is not None:
         raise failure
+
+
+async def _catch_up(tally: Tally, num_chunks: int) -> None:
+    deadline_s = time.monotonic() + CATCH_UP_LIMIT_S
+    while len(tally.lags_s) + tally.num_dropped < num_chunks:
+        if time.monotonic() > deadline_s:
+            return
+        await asyncio.sleep(0.1)
 
 
 async def _count(client: AsyncClient, tally: Tally, session_id: str) -> None:

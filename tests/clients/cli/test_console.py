@@ -63,7 +63,7 @@ def test_terminal_gets_tables_and_colours(monkeypatch: pytest.MonkeyPatch) -> No
 
     assert "\x1b[1mname" in out.getvalue()
     assert "[x]" in out.getvalue()
-    assert "\x1b[31mfail" in out.getvalue()
+    assert "\x1b[31mfail  \x1b[0mit is gone" in out.getvalue()
 
 
 def test_progress_into_a_file_is_a_line_now_and_then_and_with_every_change() -> None:

@@ -5,11 +5,6 @@ from tests.clients.cli.conftest import Run
 from tests.clients.fake_service import RunningService
 
 
-@pytest.fixture(autouse=True)
-def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clients.cli.bench.load.LINGER_S", 0.4)
-
-
 @pytest.mark.webrtc
 def test_result_is_one_json_object(run: Run) -> None:
     ran = run("bench", "--duration", "1", "--ask-every", "0.3", "--json")

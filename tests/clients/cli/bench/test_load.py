@@ -10,11 +10,6 @@ from tests.clients.fake_service import RunningService
 pytestmark = pytest.mark.webrtc
 
 
-@pytest.fixture(autouse=True)
-def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clients.cli.bench.load.LINGER_S", 0.4)
-
-
 async def test_publishers_stream_ask_and_leave_nothing_behind(service: RunningService) -> None:
     ticks: list[Sequence[Tally]] = []
     load = Load(2, duration_s=1.5, ramp_s=0.2, ask_every_s=0.3, question="what ?", profile="speech")

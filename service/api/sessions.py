@@ -23,6 +23,7 @@ from service.sessions.store import SessionStore
 TURNS: tuple[EventType, ...] = ("turn",)
 READERS = needs(Scope.PUBLISH, Scope.ASK)
 JPEG = "image/jpeg"
+MAX_INDEX = (1 << 53) - 1  # beyond, Redis takes no such number
 CURSOR = Header(json_schema_extra={"pattern": r"^\d{1,19}(-\d{1,19})?$"})
 SESSION_ID_BYTES = 16  # 128 random bits: an id cannot be guessed
 MAX_INDEX = 1 << 53  # what a JSON number holds exactly

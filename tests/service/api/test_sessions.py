@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from clients.sdk import AsyncClient
-from service.api.sessions import new_session_id
+from service.api.sessions import MAX_INDEX, new_session_id
 from tests.service.api.conftest import Streamer
 
 
@@ -132,3 +132,5 @@ async def test_thumbnail_is_a_small_jpeg(http: httpx.AsyncClient, streamer: Stre
     with av.open(io.BytesIO(shown.content)) as picture:
         assert next(picture.decode(video=0)).width <= 160
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "no_thumbnail")
+    assert (await http.get(f"{path}/{MAX_INDEX}/thumbnail")).status_code == 404
+    assert (await http.get(f"{path}/{MAX_INDEX + 1}/thumbnail")).status_code == 422

@@ -33,6 +33,7 @@ def build_scheduler(
         ),
         chat,
         config,
+        # no answer is read, so that streams may be longer than those the model was trained with
         horizon=Horizon(int(model.config.max_position_embeddings)),
         ids_per_s=int(models.thinker.position_id_per_seconds),
         now=time.perf_counter,

@@ -81,6 +81,22 @@ def selector_config(config: Qwen2_5OmniThinkerConfig) -> SelectorConfig:
     return SelectorConfig(width, heads, head_width=width // 2, quiet_score=quiet_score)
 
 
+def trained_ids(config: Qwen2_5OmniThinkerConfig) -> int | None:
+    """Return the ids that the longest stream takes which the model was trained with.
+
+    An optional `trained_stream_s` of the config says how long that was; published ones have none.
+
+    Raises:
+        ValueError: If it is no positive number.
+    """
+    trained_s = getattr(config, "trained_stream_s", None)
+    if trained_s is None:
+        return None
+    if not isinstance(trained_s, int | float) or not trained_s > 0:
+        raise ValueError(f"the config's trained_stream_s must be seconds above 0, got {trained_s}")
+    return int(trained_s * config.position_id_per_seconds)
+
+
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     """Load the tokenizer from the checkpoint's own files."""
     folder = locate(source, TOKENIZER_FILES)
@@ -211,4 +227,5 @@ __all__ = [
     "load_tokenizer",
     "load_vision_tower",
     "selector_config",
+    "trained_ids",
 ]

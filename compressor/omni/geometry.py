@@ -51,12 +51,15 @@ class Geometry:
     selector_heads: int = 4
 
 
-def thinker_config(geometry: Geometry, quiet_score: float = 0.0) -> Qwen2_5OmniThinkerConfig:
+def thinker_config(
+    geometry: Geometry, quiet_score: float = 0.0, trained_stream_s: float | None = None
+) -> Qwen2_5OmniThinkerConfig:
     """Build the config of a thinker of these sizes, with the ids of `byte_tokenizer`.
 
     Args:
         geometry: The sizes.
         quiet_score: What the audio selector's scores mean; see `SelectorConfig`.
+        trained_stream_s: Length of the longest stream trained with; None: not told.
 
     Raises:
         ValueError: If heads do not divide a width, or a head's width is no multiple of 4.
@@ -83,6 +86,8 @@ def thinker_config(geometry: Geometry, quiet_score: float = 0.0) -> Qwen2_5OmniT
             "quiet_score": quiet_score,
         },
     }
+    if trained_stream_s is not None:
+        fields["trained_stream_s"] = trained_stream_s
     return Qwen2_5OmniThinkerConfig(**fields)
 
 

@@ -107,6 +107,8 @@ MIXED_RANDOM = (
     Budget(Rule.RANDOM, 0.09, 0.25),
 )
 _LENGTHS = (4, 6, 8, 12, 16, 24, 32, 60)
+# seconds; intermediate plans may be shorter, the last one of a checkpoint is not
+LONGEST_S = _LENGTHS[-1]
 _LENGTH_WEIGHTS = (1.0, 1.0, 1.5, 2.0, 2.0, 2.0, 2.0, 1.0)
 _SEE = Weights(perception=1.0)
 _READ = Weights(perception=0.5, binding=0.5)
@@ -183,4 +185,4 @@ PLANS = {
     "random": RANDOM_TRAINED,
 }
 
-__all__ = ["PLANS", "Progress", "Stage", "calibrates_selector", "learning_rate"]
+__all__ = ["LONGEST_S", "PLANS", "Progress", "Stage", "calibrates_selector", "learning_rate"]

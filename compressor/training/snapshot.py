@@ -16,6 +16,7 @@ from compressor.omni.checkpoint import load_tokenizer
 from compressor.omni.export import write_checkpoint
 from compressor.omni.geometry import thinker_config
 from compressor.omni.shards import read_tensors
+from compressor.training.schedule import LONGEST_S
 from compressor.training.selection import QUIET_SCORE
 from compressor.training.student import Student
 from compressor.training.trainer import Place
@@ -127,6 +128,7 @@ def export(
     notes: dict[str, str],
     dtype: torch.dtype = torch.float16,
     quiet_score: float = QUIET_SCORE,
+    trained_stream_s: float = LONGEST_S,
 ) -> Path:
     """Write the checkpoint that the service loads; see `write_checkpoint`.
 
@@ -138,10 +140,11 @@ def export(
         dtype: Of the weights as written.
         quiet_score: Score below which the live profiles drop audio; 0 for a selector that was not
             trained to tell events from background.
+        trained_stream_s: Length of the longest clip that the student was trained with.
     """
     tensors = student.thinker.state_dict().items()
     rounded = {f"thinker.{name}": tensor.to(dtype) for name, tensor in tensors}
-    config = thinker_config(student.geometry, quiet_score)
+    config = thinker_config(student.geometry, quiet_score, trained_stream_s)
     return write_checkpoint(folder, config, rounded, tokenizer, notes)
 
 

@@ -19,20 +19,30 @@ from service.media.chunk import CHUNK_S
 class Horizon:
     """How far the ids of a sequence may reach.
 
-    Of `max_positions`, 5/8 are for the units held, 1/8 for the stream to advance before ids are
-    re-based, 1/4 for the header and what follows the stream. The origin depends on the position in
-    the stream alone, so that a replica which rebuilds a context from the log gives it the same ids.
+    Of the ids that the stream may take, 5/6 are for the units held, 1/6 for it to advance before
+    ids are re-based. The origin depends on the position in the stream alone, so that a replica
+    which rebuilds a context from the log gives it the same ids.
 
     Attributes:
-        max_positions: The model's `max_position_embeddings`.
+        max_positions: The model's `max_position_embeddings`; 3/4 of them at most are for the
+            stream, the rest for the header and what follows the stream.
+        trained_ids: Ids of the longest stream that the model was trained with; None: it says
+            nothing about that.
     """
 
     max_positions: int
+    trained_ids: int | None = None
+
+    @property
+    def stream_ids(self) -> int:
+        """Ids that the stream may take."""
+        most = self.max_positions * 3 // 4
+        return most if self.trained_ids is None else min(most, self.trained_ids)
 
     @property
     def span(self) -> int:
         """Ids from the oldest unit's start to the newest one's, at most."""
-        return self.max_positions * 5 // 8
+        return self.stream_ids * 5 // 6
 
     @property
     def max_header(self) -> int:
@@ -46,7 +56,7 @@ class Horizon:
 
     def origin(self, start_id: int) -> int:
         """Return what to subtract from ids that follow time, once a unit starts at `start_id`."""
-        step = max(self.max_positions // 8, 1)
+        step = max(self.stream_ids // 6, 1)
         return max(start_id - self.span, 0) // step * step
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from compressor.omni.chat import ChatLayout
-from compressor.omni.checkpoint import load_config, load_text_model, load_tokenizer
+from compressor.omni.checkpoint import load_config, load_text_model, load_tokenizer, trained_ids
 from compressor.tokens import CompressedChunk
 from service.clock import Clock
 from service.errors import EngineUnavailable
@@ -75,7 +75,7 @@ class PagedEngine:
             PackedForward(model, head, pool),
             chat,
             config,
-            horizon=Horizon(model.config.max_position_embeddings),
+            horizon=Horizon(model.config.max_position_embeddings, trained_ids(thinker)),
             ids_per_s=thinker.position_id_per_seconds,
             now=now,
         )

@@ -20,6 +20,7 @@ from compressor.omni.checkpoint import (
     load_tokenizer,
     load_vision_tower,
     selector_config,
+    trained_ids,
 )
 
 
@@ -170,6 +171,24 @@ def test_what_is_quiet_is_the_checkpoints_to_say(
     config.compressor = {"selector_size": 64, "num_heads": 4, **entry}
 
     assert selector_config(config).quiet_score == expected
+
+
+def test_length_trained_with_is_the_checkpoints_to_say(tiny_folder: Path) -> None:
+    config = load_config(tiny_folder)
+    assert trained_ids(config) is None
+
+    config.trained_stream_s = 60
+
+    assert trained_ids(config) == 60 * 25
+
+
+@pytest.mark.parametrize("value", [0, -1.0, "60"])
+def test_length_trained_with_that_is_none_is_refused(tiny_folder: Path, value: object) -> None:
+    config = load_config(tiny_folder)
+    config.trained_stream_s = value
+
+    with pytest.raises(ValueError, match="trained_stream_s must be seconds above 0"):
+        trained_ids(config)
 
 
 def test_selector_sizes_default_to_the_published_ones(tiny_folder: Path) -> None:

@@ -268,15 +268,32 @@ def test_chunk_is_described_by_the_rules() -> None:
 
 
 @settings(deadline=None)
-@given(st.integers(0, 10_000_000), st.sampled_from([400, 1000, 32_768, 131_072]))
-def test_ids_stay_within_the_horizon(start_id: int, max_positions: int) -> None:
-    horizon = Horizon(max_positions)
+@given(
+    st.integers(0, 10_000_000),
+    st.sampled_from([400, 1000, 32_768, 131_072]),
+    st.sampled_from([None, 150, 1500, 1_000_000]),
+)
+def test_ids_stay_within_the_horizon(
+    start_id: int, max_positions: int, trained_ids: int | None
+) -> None:
+    horizon = Horizon(max_positions, trained_ids)
     oldest = max(start_id - horizon.span, 0)
 
     origin = horizon.origin(start_id)
 
     assert 0 <= origin <= oldest
     assert horizon.max_header + start_id - origin + horizon.max_text <= max_positions
+    assert trained_ids is None or start_id - origin <= trained_ids
+
+
+def test_model_trained_with_short_streams_holds_no_longer_ones() -> None:
+    rules = ContextRules(10_000, Horizon(32_768, trained_ids=600), IDS_PER_S, Fifo())
+    window = ContextWindow(rules)
+
+    feed(window, *map(build_unit, range(30)))
+
+    assert held(window) == list(range(19, 30))  # 500 ids
+    assert rules.horizon.max_text == Horizon(32_768).max_text
 
 
 def test_origin_moves_rarely() -> None:

@@ -56,4 +56,17 @@ class SourcesSettings(Part):
         return hosts
 
 
-__all__ = ["ClipsSettings", "Part", "SourcesSettings"]
+class RecordingSettings(Part):
+    """Recordings of sessions, for replays."""
+
+    max_recordings: int = Field(
+        2, ge=0, description="made at once, per ingest replica; more get 503; 0: none are made"
+    )
+    max_s: float = Field(600.0, gt=0, description="longest recording")
+    max_bytes: int = Field(256 << 20, ge=1 << 20, description="largest recording")
+    buffer_bytes: int = Field(
+        64 << 20, ge=1 << 20, description="what a slow download may be behind; then it ends"
+    )
+
+
+__all__ = ["ClipsSettings", "Part", "RecordingSettings", "SourcesSettings"]

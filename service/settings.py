@@ -18,7 +18,7 @@ from service.access.keyring import Keyring
 from service.admission.decision import AdmissionConfig
 from service.egress import AllowList
 from service.llm.policy import PolicyName, Progressive
-from service.media_settings import ClipsSettings, Part, SourcesSettings
+from service.media_settings import ClipsSettings, Part, RecordingSettings, SourcesSettings
 
 ProfileName = Literal["live", "paper-35", "paper-25", "speech", "full"]
 DtypeName = Literal["float32", "bfloat16", "float16"]
@@ -311,6 +311,7 @@ class Settings(BaseSettings):
     rules: RulesSettings = RulesSettings()
     clips: ClipsSettings = ClipsSettings()
     sources: SourcesSettings = SourcesSettings()
+    recording: RecordingSettings = RecordingSettings()
     auth: AuthSettings = AuthSettings()
 
     @property

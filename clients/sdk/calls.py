@@ -126,6 +126,11 @@ def timeline(session_id: str) -> Call[Timeline]:
     return Call("GET", f"{session_path(session_id)}/timeline", _json_as(Timeline))
 
 
+def record(session_id: str, seconds: float) -> Call[None]:
+    """Its answer comes in pieces."""
+    return Call("GET", f"{session_path(session_id)}/recording?seconds={seconds:g}", no_answer)
+
+
 def thumbnail(session_id: str, index: int) -> Call[bytes]:
     path = f"{session_path(session_id)}/chunks/{index}/thumbnail"
     return Call("GET", path, lambda reply: reply.body)

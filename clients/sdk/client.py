@@ -30,6 +30,7 @@ from clients.sdk.recording import open_recording
 from clients.sdk.transport import (
     DEFAULT_URL,
     POLL_S,
+    RECORDING_MARGIN_S,
     http_options,
     raise_for_status,
     reply_from,
@@ -179,6 +180,21 @@ class Client:
                 speed=speed,
             )
             return self.send(call)
+
+    def record(self, session_id: str, *, seconds: float = 60.0) -> Generator[bytes, None, None]:
+        """Record a session from now on; yields the pieces of a Matroska file as they are made.
+
+        Begin before anybody publishes, so that a replay (`python -m service replay FILE`) can be
+        the same to the last token. Closing the generator ends the recording.
+
+        Raises:
+            Forbidden: A token's holder may not, or this service makes no recordings.
+            Overloaded: The session is being recorded, or too many others are.
+            Conflict: It has ended.
+        """
+        call = calls.record(session_id, seconds)
+        with self._stream(call, silence_limit_s=seconds + RECORDING_MARGIN_S) as response:
+            yield from response.iter_bytes()
 
     def thumbnail(self, session_id: str, index: int) -> bytes:
         """The small JPEG of a chunk, at most 160 px wide. Raises `NotFound` if it has none."""

@@ -18,6 +18,7 @@ from clients.sdk.errors import (
 DEFAULT_URL = "http://127.0.0.1:8000"
 CONNECT_LIMIT_S = 5.0
 POLL_S = 0.25
+RECORDING_MARGIN_S = 120.0  # it waits for a publisher first, and for the last chunks
 
 
 def http_options(base_url: str, api_key: str | None, timeout_s: float) -> dict[str, Any]:

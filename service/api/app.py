@@ -27,6 +27,7 @@ from service.api.gate import Gate
 from service.api.health import health_routes
 from service.api.limits import BodyLimit, BodyLimits
 from service.api.questions import question_routes
+from service.api.recordings import recording_routes
 from service.api.rules import rule_routes
 from service.api.sessions import feed_routes, history_routes, session_routes
 from service.api.sources import source_routes, upload_routes
@@ -99,6 +100,7 @@ def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
         )
     )
     app.include_router(resource_routes(backend))
+    app.include_router(recording_routes(backend))
     app.include_router(question_routes(backend))
     clips = Clips(backend, clock, config.clips, default_profile=config.default_profile)
     app.include_router(chat_routes(backend, clock, clips))

@@ -57,6 +57,30 @@ class IngestStage(Protocol):
         """
         ...
 
+    async def record(self, session_id: SessionId, seconds: float) -> str:
+        """Begin to record a session; returns the recording's id.
+
+        Raises:
+            Forbidden: This service makes no recordings.
+            AtCapacity: The session is being recorded, or too many others are.
+            SessionEnded: It is over.
+        """
+        ...
+
+    async def recording_part(
+        self, session_id: SessionId, recording_id: str, number: int
+    ) -> bytes | None:
+        """Part `number` of a recording, empty if there is none soon; None after the last.
+
+        Raises:
+            Unavailable: The recording is gone.
+        """
+        ...
+
+    async def drop_recording(self, session_id: SessionId, recording_id: str) -> None:
+        """Nobody fetches it any more; raises as `recording_part` does."""
+        ...
+
     async def end(self, session_id: SessionId, reason: str) -> None:
         """End the session: its publisher's connection, its context, its record's status."""
         ...

@@ -1,6 +1,6 @@
-"""The response that sends server-sent events, and ends their source when the client has gone."""
+"""Responses that come piece by piece, and end their source when the client has gone."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack
 
 from fastapi.responses import StreamingResponse
@@ -9,21 +9,28 @@ from starlette.types import Receive, Scope, Send
 from service.api import sse
 
 
-class EventStream(StreamingResponse):
-    """Sends events as they come; however it ends, their generator is closed at once.
+class ClosingStream(StreamingResponse):
+    """Sends pieces as they come; however it ends, their generator is closed at once.
 
     Starlette leaves that to the garbage collector, and a question would go on until then.
 
     Args:
-        events: What is sent.
+        pieces: What is sent.
+        media_type: Of all of it.
+        headers: Beside the type.
         held: What is let go of after that.
     """
 
     def __init__(
-        self, events: AsyncGenerator[bytes, None], held: AsyncExitStack | None = None
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        *,
+        media_type: str,
+        headers: Mapping[str, str],
+        held: AsyncExitStack | None = None,
     ) -> None:
-        super().__init__(events, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
-        self._events = events
+        super().__init__(pieces, media_type=media_type, headers=headers)
+        self._pieces = pieces
         self._held = held or AsyncExitStack()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,7 +38,16 @@ class EventStream(StreamingResponse):
             try:
                 await super().__call__(scope, receive, send)
             finally:
-                await self._events.aclose()
+                await self._pieces.aclose()
 
 
-__all__ = ["EventStream"]
+class EventStream(ClosingStream):
+    """Sends server-sent events; `held` as for any `ClosingStream`."""
+
+    def __init__(
+        self, events: AsyncGenerator[bytes, None], held: AsyncExitStack | None = None
+    ) -> None:
+        super().__init__(events, media_type=sse.MEDIA_TYPE, headers=sse.HEADERS, held=held)
+
+
+__all__ = ["ClosingStream", "EventStream"]

@@ -147,6 +147,28 @@ class IngestDeployment:
         call = self._worker.sources.abort_upload(session_id, upload_id, steal_from=steal_from)
         return await answer(call)
 
+    async def record(
+        self, session_id: SessionId, seconds: float, *, steal_from: str | None = None
+    ) -> str | ServiceError:
+        return await answer(self._worker.record(session_id, seconds, steal_from=steal_from))
+
+    async def recording_part(
+        self,
+        session_id: SessionId,
+        recording_id: str,
+        number: int,
+        *,
+        steal_from: str | None = None,
+    ) -> bytes | ServiceError | None:
+        call = self._worker.recording_part(session_id, recording_id, number, steal_from=steal_from)
+        return await answer(call)
+
+    async def drop_recording(
+        self, session_id: SessionId, recording_id: str, *, steal_from: str | None = None
+    ) -> ServiceError | None:
+        call = self._worker.drop_recording(session_id, recording_id, steal_from=steal_from)
+        return await answer(call)
+
     async def end(
         self, session_id: SessionId, reason: str, *, steal_from: str | None = None
     ) -> ServiceError | None:

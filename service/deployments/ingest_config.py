@@ -1,6 +1,7 @@
 """What the settings say about ingest, as its worker takes it."""
 
 from dataclasses import replace
+from importlib.metadata import version
 
 from service.egress import AllowList
 from service.ingest.clip import ClipConfig
@@ -8,6 +9,7 @@ from service.ingest.config import RECONNECT, IngestConfig, SourcesConfig
 from service.ingest.container import ContainerLimits
 from service.ingest.liveness import LivenessConfig
 from service.ingest.peer import PeerConfig
+from service.ingest.recording.recorder import RecordingConfig
 from service.ingest.source_policy import SourcePolicy
 from service.ingest.uploads import UploadLimits
 from service.media.chunker import ChunkerConfig
@@ -37,6 +39,7 @@ def ingest_config(all_settings: Settings) -> IngestConfig:
         ),
         clip=clip,
         sources=sources,
+        recording=_recording(all_settings),
     )
 
 
@@ -53,6 +56,18 @@ def _sources(settings: SourcesSettings, *, max_frame_pixels: int) -> SourcesConf
         ),
         uploads=UploadLimits(max_bytes=settings.max_upload_bytes, max_uploads=settings.max_uploads),
         retry=replace(RECONNECT, deadline_s=settings.reconnect_s),
+    )
+
+
+def _recording(all_settings: Settings) -> RecordingConfig:
+    settings = all_settings.recording
+    return RecordingConfig(
+        max_recordings=settings.max_recordings,
+        max_s=settings.max_s,
+        max_bytes=settings.max_bytes,
+        buffer_bytes=settings.buffer_bytes,
+        service=version("omnisift-live"),
+        model=all_settings.model_name,
     )
 
 

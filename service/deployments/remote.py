@@ -220,6 +220,21 @@ class RemoteIngest:
         # what a dead replica took in is in the log: sent again, it would be there twice
         await self._owned.call("digest", session_id, origin, kind, is_idempotent=False)
 
+    async def record(self, session_id: SessionId, seconds: float) -> str:
+        recording_id: str = await self._owned.call("record", session_id, seconds)
+        return recording_id
+
+    async def recording_part(
+        self, session_id: SessionId, recording_id: str, number: int
+    ) -> bytes | None:
+        part: bytes | None = await self._owned.call(
+            "recording_part", session_id, recording_id, number
+        )
+        return part
+
+    async def drop_recording(self, session_id: SessionId, recording_id: str) -> None:
+        await self._owned.call("drop_recording", session_id, recording_id)
+
     async def end(self, session_id: SessionId, reason: str) -> None:
         await self._owned.call("end", session_id, reason)
 

@@ -188,15 +188,15 @@ class IngestWorker:
         recorder = self._recordings.find(session_id, recording_id)
         return await recorder.part(number, wait_s=PART_WAIT_S)
 
-    async def stop_recording(
+    async def drop_recording(
         self, session_id: SessionId, recording_id: str, *, steal_from: str | None = None
     ) -> None:
-        """End a recording; the rest of its file can be fetched for a while.
+        """End a recording that nobody fetches any more.
 
         Raises:
             Unavailable: The recording is gone.
         """
-        self._recordings.find(session_id, recording_id).stop("stopped")
+        self._recordings.find(session_id, recording_id).drop()
 
     async def trickle(
         self,
@@ -295,7 +295,7 @@ class IngestWorker:
             await recorder.run()
         finally:
             self._recordings.remove(session.id)
-            recorder.stop("stopped", is_settled=True)
+            recorder.drop()
         await self._forget_unused(session)
 
     def _held(self, session_id: SessionId, resource_id: str) -> IngestSession:

@@ -50,6 +50,7 @@ class FakeService:
         words: What every answer says.
         refusals: (method, path suffix) -> (status, code, headers): refuse such requests.
         chunk_s: How often a chunk appears while media arrives.
+        recording: Pieces of every recording.
         word_gap_s: Pause between two words of a streamed answer.
         ice_links: The Link header that names STUN and TURN servers.
         played: How an upload ends once it was asked about, (state, reason); None: it goes on.
@@ -57,6 +58,7 @@ class FakeService:
     """
 
     words: tuple[str, ...] = ("a", " red", " circle")
+    recording: tuple[bytes, ...] = (b"media", b'{"reason":"seconds","crc32":1,"type":"end"}')
     api_key: str | None = None
     chunk_s: float = 0.3
     word_gap_s: float = 0.0
@@ -182,6 +184,7 @@ def build_app(fake: FakeService) -> FastAPI:
     app.middleware("http")(_gate(fake))
     _add_session_routes(app, fake)
     _add_reading_routes(app, fake)
+    _add_recording_route(app, fake)
     _add_source_routes(app, fake)
     _add_query_route(app, fake)
     _add_media_routes(app, fake)
@@ -247,6 +250,12 @@ def _add_session_routes(app: FastAPI, fake: FakeService) -> None:
         fake.feeds[id_].record.end_reason = "deleted"
         fake.set_status(fake.feeds[id_], "ended", reason="deleted")
         return Response(status_code=204)
+
+
+def _add_recording_route(app: FastAPI, fake: FakeService) -> None:
+    @app.get("/v1/sessions/{id_}/recording")
+    async def recording(id_: str, seconds: float = 60.0) -> StreamingResponse:
+        return StreamingResponse(iter(fake.recording), media_type="video/x-matroska")
 
 
 def _add_reading_routes(app: FastAPI, fake: FakeService) -> None:

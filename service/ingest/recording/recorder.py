@@ -89,6 +89,7 @@ class Recorder:
         self._waiting_bytes = 0  # of media that is not on tape yet
         self._awaited: set[int] = set()
         self._end: tuple[EndReason, float] | None = None
+        self._is_dropped = False
         self._has_news = asyncio.Event()
 
     @property
@@ -137,6 +138,11 @@ class Recorder:
         if is_settled:
             self._awaited.clear()
         self._has_news.set()
+
+    def drop(self) -> None:
+        """Nobody fetches the file any more."""
+        self._is_dropped = True
+        self.stop("stopped", is_settled=True)
 
     async def run(self) -> None:
         """Write the file; returns once it has been fetched, or nobody fetches it any more."""
@@ -210,8 +216,8 @@ class Recorder:
         return not self._awaited or self._clock() - self._end[1] > self._config.settle_s
 
     def _is_over(self) -> bool:
-        is_abandoned = self._clock() - self._fetched_s > self._config.wait_s
-        return is_abandoned or (self._spool.is_complete and not self._spool)
+        is_late = self._clock() - self._fetched_s > self._config.wait_s
+        return self._is_dropped or is_late or (self._spool.is_complete and not self._spool)
 
 
 def convert(items: Sequence[Item]) -> Converted:

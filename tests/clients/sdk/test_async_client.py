@@ -234,3 +234,11 @@ async def test_a_recording_is_sent_as_it_is(
     assert service.fake.uploads == [("video/mp4", content)]
     with pytest.raises(SourceUnavailable):
         await client.upload("s0", tmp_path / "none.mp4")
+
+
+async def test_a_recording_comes_in_pieces(
+    service: RunningService, client: AsyncClient, feed: Feed
+) -> None:
+    pieces = [piece async for piece in client.record("s0", seconds=2.5)]
+
+    assert b"".join(pieces) == b"".join(service.fake.recording)

@@ -326,3 +326,9 @@ def test_a_recording_is_sent_as_it_is(
     assert service.fake.uploads == [("video/mp4", content)]
     with pytest.raises(SourceUnavailable):
         client.upload("s0", tmp_path / "none.mp4")
+
+
+def test_a_recording_comes_in_pieces(service: RunningService, client: Client, feed: Feed) -> None:
+    pieces = list(client.record("s0", seconds=2.5))
+
+    assert b"".join(pieces) == b"".join(service.fake.recording)

@@ -38,7 +38,7 @@ async def recording(redis_url: str, tmp_path: Path) -> Recording:
         await play(backend.ingest, SESSION, later)
         await eventually(lambda: has_chunks(backend, 4))
         await ask(backend, "what is heard?")
-        await backend.ingest.stop_recording(SESSION, recording_id)
+        await backend.ingest.end(SESSION, "deleted")
         path = await fetch(backend.ingest, SESSION, recording_id, tmp_path / "session.mkv")
     return open_recording(path)
 

@@ -150,6 +150,18 @@ async def test_the_end_waits_for_what_becomes_of_the_last_chunks(tmp_path: Path)
     assert [line.data["index"] for line in fetching.result().told] == [0]
 
 
+async def test_a_file_that_is_dropped_is_given_up_at_once() -> None:
+    rig = Rig()
+    rig.recorder.begin(HEADER)
+    rig.look(0)
+    rig.recorder.expect([0])
+
+    rig.recorder.drop()
+
+    await asyncio.wait_for(rig.recorder.run(), timeout=20)
+    assert not rig.recorder.is_open
+
+
 @pytest.mark.parametrize("is_settled", [True, False])
 async def test_the_end_waits_for_nothing_that_will_not_come(
     is_settled: bool, tmp_path: Path

@@ -85,6 +85,8 @@ _Dumper.add_representer(str, _text)
 def _cluster(plan: Plan) -> dict[str, Any]:
     return {
         "rayVersion": RAY_VERSION,
+        # the operator makes a token; whoever has none is turned away from Ray's ports
+        "authOptions": {"mode": "token"},
         "enableInTreeAutoscaling": True,
         "autoscalerOptions": {
             "version": "v2",

@@ -13,6 +13,7 @@ RAY_SERVICE = {
 }
 RAY_CLUSTER = {
     "rayVersion": KUBERAY + "#rayclusterspec",
+    "authOptions.mode": KUBERAY + "#authoptions",
     "enableInTreeAutoscaling": KUBERAY + "#rayclusterspec",
     "autoscalerOptions.version": KUBERAY + "#autoscaleroptions",
     "autoscalerOptions.idleTimeoutSeconds": KUBERAY + "#autoscaleroptions",

@@ -5,6 +5,7 @@ since Ray Serve reads settings from the environment when it is imported.
 """
 
 import os
+import secrets
 import sys
 import time
 from dataclasses import replace
@@ -17,7 +18,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from service.manifests.environment import variables
 from service.manifests.plan import PROD, Plan, PlannedSettings
-from service.manifests.ray_service import serve_config
+from service.manifests.ray_service import ray_service, serve_config
 from service.sessions.redis_server import start_redis_server
 from service.settings import Replicas, export_ray_environment
 from tests.free_port import free_port
@@ -62,6 +63,12 @@ def main() -> None:
         wait_until_running(plan.settings.port)
         sys.stdin.read()
         ray.shutdown()
+
+
+def token() -> dict[str, str]:
+    """What KubeRay sets in every pod for the manifest's `authOptions`; Ray reads it on import."""
+    mode = ray_service(PROD)["spec"]["rayClusterConfig"]["authOptions"]["mode"]
+    return {"RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 def wait_until_running(port: int) -> None:

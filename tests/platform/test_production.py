@@ -1,6 +1,7 @@
 """The production config on this machine: it starts, follows live sessions, and they go on."""
 
 import asyncio
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from clients.sdk.media.synthetic import open_synthetic
 from clients.sdk.publish import publish
 from tests.eventually import eventually
 from tests.platform.kustomize import ROOT
+from tests.platform.production import token
 from tests.platform.promtool import promtool
 
 pytestmark = [pytest.mark.long, pytest.mark.ray, pytest.mark.redis, pytest.mark.webrtc]
@@ -32,6 +34,7 @@ def url() -> Iterator[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env={**os.environ, **token()},
         text=True,
     )
     assert process.stdin is not None

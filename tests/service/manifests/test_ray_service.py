@@ -35,6 +35,13 @@ def test_a_host_network_keeps_pods_of_a_group_apart() -> None:
     assert "requiredDuringSchedulingIgnoredDuringExecution" in spec["affinity"]["podAntiAffinity"]
 
 
+def test_rays_ports_ask_for_a_token() -> None:
+    cluster = ray_service(PROD)["spec"]["rayClusterConfig"]
+    assert cluster["authOptions"] == {"mode": "token"}
+    # Ray has tokens since 2.52
+    assert tuple(map(int, cluster["rayVersion"].split("."))) >= (2, 52, 0)
+
+
 def test_serve_config_holds_no_setting_of_ours() -> None:
     (application,) = serve_config(PROD)["applications"]
     assert application["args"] == {}

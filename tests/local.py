@@ -51,6 +51,9 @@ class LocalBackend:
     async def admit(self) -> None:
         """It takes any number of sessions."""
 
+    async def shortage(self) -> str | None:
+        return None
+
     async def checks(self) -> Mapping[str, str]:
         await self.store.ping()
         return {"Redis": "ok"}

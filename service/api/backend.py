@@ -166,6 +166,10 @@ class Backend(Protocol):
         """
         ...
 
+    async def shortage(self) -> str | None:
+        """The limit at which the service is full; None where it takes another session."""
+        ...
+
     async def checks(self) -> Mapping[str, str]:
         """State of each part: "ok", or what is wrong with it."""
         ...

@@ -25,9 +25,15 @@ def health_routes(backend: Backend) -> APIRouter:
         responses={503: {"model": schemas.Health}},
         openapi_extra=OPEN,
     )
-    async def readyz() -> JSONResponse:
-        """Every part answers: 200, else 503 with what is wrong."""
+    async def readyz(new_sessions: bool = False) -> JSONResponse:
+        """Every part answers: 200, else 503 with what is wrong.
+
+        With `new_sessions` a service that is full answers 503 too: for who chooses between several.
+        """
         checks = dict(await backend.checks())
+        if new_sessions:
+            short = await backend.shortage()
+            checks["sessions"] = "ok" if short is None else f"full: {short}"
         is_ready = all(state == "ok" for state in checks.values())
         health = schemas.Health(status="ok" if is_ready else "unready", checks=checks)
         return JSONResponse(views.wire(health), 200 if is_ready else 503)

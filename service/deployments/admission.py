@@ -7,7 +7,7 @@ from typing import Any
 
 from ray.serve.handle import DeploymentHandle
 
-from service.admission.decision import AdmissionConfig, Report, shortage
+from service.admission.decision import AdmissionConfig, Limit, Report, shortage
 from service.errors import AtCapacity, Unavailable
 from service.metrics import Metrics
 
@@ -46,10 +46,14 @@ class RemoteAdmission:
         if self.is_draining:
             self._count("draining")
             raise Unavailable("the service is shutting down", retry_after_s=RETRY_S)
-        short = shortage(await self._read(), self._config)
+        short = await self.shortage()
         if short is not None:
             self._count(short.name)
             raise AtCapacity(stage=short.name, limit=short.value, retry_after_s=RETRY_S)
+
+    async def shortage(self) -> Limit | None:
+        """The limit at which the service is full; None where it takes another session."""
+        return shortage(await self._read(), self._config)
 
     def _count(self, reason: str) -> None:
         self._metrics.sessions_refused_total.labels(reason=reason).inc()

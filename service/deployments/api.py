@@ -56,6 +56,10 @@ class RemoteBackend:
             return {**states, "Redis": error.message}
         return {**states, "Redis": "ok"}
 
+    async def shortage(self) -> str | None:
+        short = await self.admission.shortage()
+        return None if short is None else short.name
+
     async def exposition(self) -> bytes:
         return merge_expositions([self._replica.exposition(), *await expositions(self._handles)])
 

@@ -183,7 +183,7 @@ def _probes(component: str) -> dict[str, Any]:
     health = RAYLET_HEALTH if component != "head" else f"{RAYLET_HEALTH} && {GCS_HEALTH}"
     alive = {"exec": {"command": ["bash", "-c", health]}, "timeoutSeconds": 5}
     # what takes requests is ready when every part is, and not while it drains; a full service stays
-    # ready for the sessions that it has (docs/adr/0016)
+    # ready for the sessions that it has (docs/adr/0020)
     ready = (
         {"httpGet": {"path": "/readyz", "port": PORT}, "timeoutSeconds": 5}
         if component == "media"

@@ -141,7 +141,7 @@ async def test_metrics_of_all_replicas_are_in_one_scrape(
 
 async def test_service_is_ready_and_describes_itself(service_url: str) -> None:
     async with httpx.AsyncClient(base_url=service_url) as http:
-        ready = await http.get("/readyz")
+        ready = await http.get("/readyz?new_sessions=true")
         described = await http.get("/openapi.json")
         models = await http.get("/v1/models")
 

@@ -210,6 +210,14 @@ def test_redis_keeps_what_it_acknowledged(overlay: str) -> None:
 
 
 @every_overlay
+def test_pods_leave_the_service_when_a_part_is_away_and_not_when_it_is_full(overlay: str) -> None:
+    """What is full refuses new sessions by itself and serves those that it has (docs/adr/0020)."""
+    (container,) = ray_pods(overlay)["media"]["spec"]["containers"]
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": PORT}
+    assert "httpGet" not in container["livenessProbe"]  # a part that is away kills no pod
+
+
+@every_overlay
 def test_pods_have_time_to_drain(overlay: str) -> None:
     settings = PLANS[overlay].settings
     for name, template in ray_pods(overlay).items():

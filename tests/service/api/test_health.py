@@ -35,6 +35,33 @@ async def test_part_that_fails_makes_it_unready(backend: LocalBackend) -> None:
     assert response.json()["checks"]["LLM"] == "no replica"
 
 
+async def test_full_service_is_ready_for_its_sessions_and_not_for_new_ones() -> None:
+    class Full:
+        async def checks(self) -> dict[str, str]:
+            return {"Redis": "ok"}
+
+        async def shortage(self) -> str:
+            return "llm_busy"
+
+    app = FastAPI()
+    app.include_router(health_routes(Full()))  # type: ignore[arg-type]  # all that it needs
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
+        for_all = await http.get("/readyz")
+        for_new = await http.get("/readyz?new_sessions=true")
+
+    assert for_all.status_code == 200
+    assert for_new.status_code == 503
+    assert for_new.json()["checks"] == {"Redis": "ok", "sessions": "full: llm_busy"}
+
+
+async def test_service_with_room_is_ready_for_new_sessions(http: httpx.AsyncClient) -> None:
+    response = await http.get("/readyz?new_sessions=true")
+
+    assert response.status_code == 200
+    assert response.json()["checks"]["sessions"] == "ok"
+
+
 async def test_metrics_count_what_happened(http: httpx.AsyncClient, streamer: Streamer) -> None:
     session_id = await streamer.session(seconds=4)
     await http.post(f"/v1/sessions/{session_id}/query", json={"question": "?", "max_tokens": 3})

@@ -1,3 +1,6 @@
+import argparse
+from pathlib import Path
+
 import pytest
 
 from clients.cli.arguments import build_parser
@@ -71,3 +74,10 @@ def test_help_names_the_defaults_and_every_exit_code_but_no_key() -> None:
     assert "http://env:1" in text
     assert "env-key" not in text
     assert all(meaning in text for meaning in MEANINGS.values())
+
+
+def test_every_command_is_documented() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "cli.md").read_text()
+    (commands,) = (a for a in PARSER._actions if isinstance(a, argparse._SubParsersAction))
+
+    assert [name for name in commands.choices if f"`omnisift {name}" not in text] == []

@@ -25,6 +25,9 @@ async def check_network(client: AsyncClient, *, may_publish: bool) -> AsyncItera
     yield await _candidates()
     try:
         servers = await client.send(ice_servers())
+    except Forbidden:
+        yield Finding("warn", "WHIP", "not tried: this key may not publish")
+        return
     except OmniSiftError as exc:
         yield Finding("fail", "WHIP", f"the route refuses: {exc}", "is a proxy in the way ?")
         return

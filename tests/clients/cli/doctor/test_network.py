@@ -76,6 +76,15 @@ async def test_token_that_can_make_no_session_is_no_failure(service: RunningServ
     assert (found[-1].check, found[-1].level) == ("media", "warn")
 
 
+async def test_key_that_may_only_ask_is_no_failure(service: RunningService) -> None:
+    service.fake.refusals["OPTIONS", "/whip"] = (403, "forbidden", {})
+
+    async with AsyncClient(service.url) as client:
+        found = [finding async for finding in check_network(client, may_publish=False)]
+
+    assert (found[-1].check, found[-1].level) == ("WHIP", "warn")
+
+
 async def test_nothing_is_published_where_it_may_not_be(service: RunningService) -> None:
     async with AsyncClient(service.url) as client:
         _ = [finding async for finding in check_network(client, may_publish=False)]

@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,14 +52,14 @@ def run_record(options: argparse.Namespace, console: Console) -> None:
         console.note(f"recording for {options.seconds:g} s")
         pieces = client.record(options.session, seconds=options.seconds)
         try:
-            size, tail = _write(part, pieces)
+            first = next(pieces, b"")
+            if not first:
+                raise ConnectionFailed("nothing was recorded: nobody published")
+            size, tail = _write(part, chain([first], pieces))
         except OSError as exc:
             raise SourceUnavailable(f"{part} cannot be written: {exc.strerror}") from exc
         finally:
             pieces.close()
-    if size == 0:
-        part.unlink()
-        raise ConnectionFailed("nothing was recorded: nobody published")
     found = END.search(tail)
     if found is None:
         raise ConnectionFailed(f"the recording was cut short; what came is in {part}")

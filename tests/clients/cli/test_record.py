@@ -59,6 +59,12 @@ def test_a_file_that_cannot_be_written_is_told(
     assert "cannot be written" in ran.err
 
 
-def test_an_unknown_session_leaves_no_file(run: Run, tmp_path: Path) -> None:
-    assert run("sessions", "show", "other").code == 4
-    assert list(tmp_path.iterdir()) == []
+def test_a_refused_recording_leaves_no_file(
+    service: RunningService, run: Run, tmp_path: Path
+) -> None:
+    service.fake.create()
+    service.fake.refusals["GET", "/recording"] = (403, "forbidden", {})
+
+    ran = run("record", "s0", "-o", str(tmp_path / "a.mkv"))
+
+    assert (ran.code, list(tmp_path.iterdir())) == (7, [])

@@ -1,17 +1,23 @@
 """The Dockerfile: linted, and its commands run here in its order, for there may be no engine."""
 
+import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
+import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from service.__main__ import main
 from service.manifests.plan import PORT
 from service.manifests.ray_service import USER_ID
+from tests.free_port import free_port
 from tests.platform.kustomize import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -50,9 +56,14 @@ def test_what_is_copied_is_let_in_by_dockerignore() -> None:
     assert all((ROOT / source).exists() for source in copied)
 
 
-def test_the_package_installs_from_what_is_copied_and_starts(tmp_path: Path) -> None:
-    """The image's order in a plain virtual environment; what is installed here serves as cache."""
-    source, home = tmp_path / "src", tmp_path / "omnisift"
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python of a plain virtual environment, made in the image's order.
+
+    What is installed here serves as cache.
+    """
+    folder = tmp_path_factory.mktemp("image")
+    source, home = folder / "src", folder / "omnisift"
     source.mkdir()
     for step in steps("COPY"):
         *names, target = [word for word in step.split() if not word.startswith("--")]
@@ -64,12 +75,15 @@ def test_the_package_installs_from_what_is_copied_and_starts(tmp_path: Path) -> 
             else:
                 shutil.copy(ROOT / name, source / name)
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(home)], check=True)
-    python = home / "bin" / "python"
     # this environment's packages, in place of the downloads of the same pinned ones
-    site = Path(subprocess.check_output([python, "-I", "-c", SITE], text=True).strip())
+    site = site_of(home / "bin" / "python")
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
     subprocess.run([*install, str(site), str(source)], check=True)
     (site / "cache.pth").write_text(sysconfig.get_path("purelib"))
+    return home / "bin" / "python"
+
+
+def test_the_package_installs_from_what_is_copied_and_starts(python: Path, tmp_path: Path) -> None:
     config = subprocess.run(
         [python, "-I", "-c", START],
         cwd=tmp_path,  # not the repository: only what was installed counts
@@ -78,9 +92,56 @@ def test_the_package_installs_from_what_is_copied_and_starts(tmp_path: Path) -> 
         check=False,
     )
     assert config.returncode == 0, config.stderr
-    assert str(site) in config.stdout
+    assert str(site_of(python)) in config.stdout
 
 
+@pytest.mark.long
+@pytest.mark.ray
+@pytest.mark.redis
+def test_the_images_command_serves_and_its_health_check_succeeds(
+    python: Path, tmp_path: Path
+) -> None:
+    program, *arguments = json.loads(steps("CMD")[-1])
+    (check,) = re.findall(r"http://\S+/healthz", steps("HEALTHCHECK")[0])
+    port = free_port()
+    environment = {"PATH": f"{python.parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    environment |= {"OMNISIFT_HOST": "127.0.0.1", "OMNISIFT_PORT": str(port)}
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    log = tmp_path / "log"
+    with log.open("w") as told:
+        serving = subprocess.Popen(
+            [python.parent / program, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            stdout=told,
+            stderr=told,
+        )
+    try:
+        url = check.replace(f":{PORT}", f":{port}")
+        assert answers(url, serving), log.read_text()
+    finally:
+        serving.send_signal(signal.SIGTERM)
+        serving.wait(60)
+
+
+def site_of(python: Path) -> Path:
+    return Path(subprocess.check_output([python, "-I", "-c", SITE], text=True).strip())
+
+
+def answers(url: str, serving: subprocess.Popen[bytes]) -> bool:
+    """Whether the URL answers 200 while the service starts."""
+    until_s = time.monotonic() + START_WITHIN_S
+    while serving.poll() is None and time.monotonic() < until_s:
+        try:
+            if httpx.get(url, timeout=2.0).status_code == 200:
+                return True
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    return False
+
+
+START_WITHIN_S = 120.0  # the health check's own start period
 SITE = "import sysconfig; print(sysconfig.get_path('purelib'))"
 START = """
 import sys

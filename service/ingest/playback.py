@@ -65,11 +65,17 @@ class Playback(MediaSource):
         self._tasks = TaskSet()
         self._gone = asyncio.Event()
         self._failure: ServiceError | None = None
+        self._is_complete = False
 
     @property
     def failure(self) -> ServiceError | None:
         """Why it stopped before its end; None where it did not."""
         return self._failure
+
+    @property
+    def is_complete(self) -> bool:
+        """It was played to its end."""
+        return self._is_complete
 
     def start(self) -> None:
         """Begin to play."""
@@ -85,6 +91,7 @@ class Playback(MediaSource):
     async def _run(self) -> None:
         try:
             await play(self._open_container, self._sink, self._clock, pace=self._pace)
+            self._is_complete = True
         except ServiceError as error:
             self._failure = error
         finally:

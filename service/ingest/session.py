@@ -93,6 +93,7 @@ class IngestSession:
         self._idle_reason = ""
         self._is_cared_for = False
         self._is_closed = False
+        self._is_through = False
 
     @property
     def has_publisher(self) -> bool:
@@ -246,8 +247,8 @@ class IngestSession:
             await self._dismiss(publisher, "hangup")
         await self._try_tell()
 
-    async def settle(self, *, timeout_s: float | None = None) -> None:
-        """Let no more publishers in, and return when all media is in context, or after a time."""
+    async def settle(self, *, timeout_s: float | None = None) -> bool:
+        """Let no more publishers in; return, after a time, if all that came is through by then."""
         self._is_closed = True
         async with self._changing:
             if self._publisher is not None:
@@ -255,6 +256,7 @@ class IngestSession:
         self._intake.finish()
         if self._intake_task is not None and timeout_s != 0:
             await asyncio.wait({self._intake_task}, timeout=timeout_s)
+        return self._is_through
 
     async def close(self, *, drain_s: float = 0.0) -> None:
         """Stop everything; media on its way has `drain_s` to reach the context."""
@@ -343,6 +345,7 @@ class IngestSession:
     async def _take_in(self) -> None:
         try:
             await self._intake.run()
+            self._is_through = True
         except (SessionEnded, SessionNotFound):
             self._on_over(self, None)
         except Exception:

@@ -133,21 +133,24 @@ class IngestWorker:
     ) -> None:
         """Take a whole file in as fast as it goes; returns when all of it is in context.
 
-        The session, which nobody has published to, is let go of then.
+        The session, which nobody has published to, takes no other publisher after that. It is
+        the caller's to end; one that is left ends as any without a publisher.
 
         Raises:
+            Unavailable: It was broken off, since the replica stops or the session was ended.
             ServiceError: As `open_clip` and `offer` do.
         """
         open_file = partial(open_clip, origin, kind, self._config.clip)
         session = await self._hold(session_id, steal_from)
         try:
             playback = await session.play(open_file, "fast")
-            await playback.wait_gone()
-            if playback.failure is not None:
-                raise playback.failure
-            await session.settle()
         finally:
-            await self._park(session, drain_s=0.0)
+            await self._forget_unused(session)
+        await playback.wait_gone()
+        if playback.failure is not None:
+            raise playback.failure
+        if not playback.is_complete or not await session.settle():
+            raise Unavailable(f"the {kind} was broken off; ask again")
 
     async def record(
         self, session_id: SessionId, seconds: float, *, steal_from: str | None = None
@@ -327,10 +330,10 @@ class IngestWorker:
                 # its connection is closed, which tells the publisher too
                 logger.warning("move not told: %s", error, extra={"session_id": session.id})
 
-    async def _park(self, session: IngestSession, *, drain_s: float | None = None) -> None:
+    async def _park(self, session: IngestSession) -> None:
         if self._sessions.get(session.id) is session:
             self._let_go(session.id)
-            await session.park(drain_s=self._config.drain_s if drain_s is None else drain_s)
+            await session.park(drain_s=self._config.drain_s)
 
     def _on_over(self, session: IngestSession, reason: str | None) -> None:
         # its own tasks report this, so it cannot be closed from here

@@ -1,18 +1,25 @@
+import asyncio
 import time
+from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from service.egress import AllowList
-from service.errors import UrlRefused
+from service.errors import ServiceError, Unavailable, UrlRefused
 from service.ingest.clip import ClipConfig, fetch, open_clip
+from service.ingest.config import IngestConfig
 from service.ingest.container import Container, ContainerLimits
 from service.ingest.source import Picture, Sound
 from service.ingest.source_policy import SourcePolicy
+from service.ingest.worker import IngestWorker
 from service.source_errors import MediaUnreadable, SourceUnreachable
 from tests.clips import write_clip
+from tests.eventually import eventually
+from tests.service.ingest.replica import SESSION, Replica
 from tests.stills import make_bomb, make_still
 from tests.web import send, web_server
 
@@ -143,6 +150,61 @@ def test_file_that_trickles_is_given_up() -> None:
 def test_url_that_may_not_be_fetched_is_refused(url: str) -> None:
     with pytest.raises(UrlRefused):
         fetch(url, CONFIG)
+
+
+@pytest.fixture
+async def worker(replica: Replica, config: IngestConfig) -> AsyncIterator[IngestWorker]:
+    worker = IngestWorker(replica.around, replace(config, drain_s=0.1))
+    yield worker
+    await worker.aclose()
+
+
+async def test_file_is_in_context_when_it_is_digested(
+    worker: IngestWorker, replica: Replica, tmp_path: Path
+) -> None:
+    content = write_clip(tmp_path / "a.mp4", duration_s=21.0, fps=2).read_bytes()
+
+    await worker.digest(SESSION, content, "video")
+
+    assert replica.llm.indices[SESSION] == list(range(11))
+    with pytest.raises(Unavailable):
+        await worker.feed(SESSION)
+
+
+async def test_digested_session_that_is_left_ends_by_itself(
+    worker: IngestWorker, replica: Replica
+) -> None:
+    await worker.digest(SESSION, make_still((1, 2, 3)), "image")
+
+    async def has_ended() -> bool:
+        return (await replica.around.store.get(SESSION)).end_reason == "idle"
+
+    await eventually(has_ended)
+    assert worker.num_sessions == 0
+
+
+@pytest.mark.parametrize("is_ended", [False, True])
+async def test_file_that_is_broken_off_is_not_taken_for_whole(
+    worker: IngestWorker, replica: Replica, tmp_path: Path, is_ended: bool
+) -> None:
+    content = write_clip(tmp_path / "a.mp4", duration_s=20.0, fps=2).read_bytes()
+    replica.encoder.script.gates[1] = asyncio.Event()
+
+    async with asyncio.TaskGroup() as group:
+        digesting = group.create_task(digested(worker, content))
+        await replica.encoder.script.entered[1].wait()
+        stop = worker.end(SESSION, "deleted") if is_ended else worker.drain("replica_stops")
+        await stop
+
+    assert isinstance(digesting.result(), Unavailable)
+
+
+async def digested(worker: IngestWorker, content: bytes) -> ServiceError | None:
+    try:
+        await worker.digest(SESSION, content, "video")
+    except ServiceError as error:
+        return error
+    return None
 
 
 def forget_peak() -> None:

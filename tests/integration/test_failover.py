@@ -20,6 +20,7 @@ MODALITIES = {"video", "audio"}
 HOLDERS = (Stage.COMPRESSOR, Stage.LLM)
 
 
+@pytest.mark.long
 async def test_stream_goes_on_when_those_who_hold_its_session_die(
     client: AsyncClient, store: RedisSessionStore, session_id: str
 ) -> None:
@@ -41,6 +42,7 @@ async def test_stream_goes_on_when_those_who_hold_its_session_die(
     assert {event.reason for event in told if isinstance(event, DroppedEvent)} <= {"backlog_video"}
 
 
+@pytest.mark.long
 async def test_publisher_of_a_dead_ingest_replica_may_come_back_at_once(
     client: AsyncClient, session_id: str
 ) -> None:

@@ -36,7 +36,7 @@ async def recording(redis_url: str, tmp_path: Path) -> Recording:
         await ask(backend, "what is seen?")
         later = [*make_video(6, 9, fps=2, height=84), *make_audio(6, 9, seed=1)]
         await play(backend.ingest, SESSION, later)
-        await eventually(lambda: has_chunks(backend, 4))
+        await eventually(lambda: has_chunks(backend, 5))  # its end, too
         await ask(backend, "what is heard?")
         await backend.ingest.end(SESSION, "deleted")
         path = await fetch(backend.ingest, SESSION, recording_id, tmp_path / "session.mkv")

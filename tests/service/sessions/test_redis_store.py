@@ -321,6 +321,7 @@ async def test_erased_session_leaves_nothing(store: RedisSessionStore, admin: re
     await log_chunks(store, 2)
     await store.publish(Event("chunk", SID, 1.0))
     await store.add_rule(SID, RULE, max_rules=1)
+    await store.settle_rules(SID, 1, [fired("r1", 1)])
     await store.add_turn(SID, TURN)
     assert set(keys(SID)) == {key.decode() for key in admin.keys("*{s1}*")}
 

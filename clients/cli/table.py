@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -33,8 +33,8 @@ class Table:
 
         table = RichTable(header_style="bold", box=None, pad_edge=False)
         for name in self.columns:
-            justify = "right" if name.startswith(">") else "left"
-            table.add_column(name.removeprefix(">"), justify=justify)  # type: ignore[arg-type]
+            justify: Literal["left", "right"] = "right" if name.startswith(">") else "left"
+            table.add_column(name.removeprefix(">"), justify=justify)
         for row in self.rows:
             table.add_row(*(Text(cell) for cell in row))  # cells are data, never markup
         return table

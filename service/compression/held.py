@@ -11,6 +11,21 @@ from service.errors import AtCapacity
 from service.sessions.record import SessionId
 
 
+@dataclass(frozen=True, slots=True)
+class Sequel:
+    """What a session is once a chunk is in its log.
+
+    Attributes:
+        index: Of the chunk.
+        state: What the stream left with it.
+        heard_until_s: Stream time up to which something was heard.
+    """
+
+    index: int
+    state: StreamState
+    heard_until_s: float
+
+
 @dataclass(slots=True, eq=False)
 class HeldSession:
     """One session in the memory of a replica; used under its lock, one chunk at a time.
@@ -21,6 +36,7 @@ class HeldSession:
         compressor: By the session's profile; None while nothing is loaded.
         state: What the stream's last chunk left; None starts afresh.
         heard_until_s: Stream time up to which something was heard.
+        unsettled: What it may be already: the log did not answer whether it took the chunk.
         num_users: Calls that hold or await the lock.
         used_at_s: Time of the last use.
     """
@@ -30,6 +46,7 @@ class HeldSession:
     compressor: TokenCompressor | None = None
     state: StreamState | None = None
     heard_until_s: float = 0.0
+    unsettled: Sequel | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     num_users: int = 0
     used_at_s: float = 0.0
@@ -37,6 +54,18 @@ class HeldSession:
     def forget(self) -> None:
         """Drop everything that was loaded."""
         self.epoch, self.last_index, self.compressor, self.state = 0, -1, None, None
+        self.unsettled = None
+
+    def advance(self, sequel: Sequel) -> None:
+        """Go on from a chunk that is in the log."""
+        self.last_index, self.state = sequel.index, sequel.state
+        self.heard_until_s, self.unsettled = sequel.heard_until_s, None
+
+    def settle(self, last_index: int) -> None:
+        """Go on from what the log says, after an append that was not answered."""
+        if self.unsettled is not None and self.unsettled.index == last_index:
+            self.advance(self.unsettled)
+        self.unsettled = None
 
 
 class HeldSessions:
@@ -101,4 +130,4 @@ class HeldSessions:
         raise AtCapacity(stage="compressor", limit=self._max_sessions)
 
 
-__all__ = ["HeldSession", "HeldSessions"]
+__all__ = ["HeldSession", "HeldSessions", "Sequel"]

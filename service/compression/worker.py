@@ -19,7 +19,7 @@ from compressor.pipeline import TokenCompressor
 from compressor.tokens import CompressedChunk, TokenCounts
 from service.compression.batcher import CompressionBatcher
 from service.compression.checkpoint import load_selector
-from service.compression.held import HeldSession, HeldSessions
+from service.compression.held import HeldSession, HeldSessions, Sequel
 from service.errors import ServiceError, StoreUnavailable, Unprocessable
 from service.media.chunk import CHUNK_S, EncodedChunk, Marks
 from service.metrics import Metrics
@@ -158,13 +158,17 @@ class CompressorWorker:
         record = ChunkRecord(
             chunk.index, held.last_index, compressed, chunk.grid_sizes, chunk.gaps, marks
         )
+        # logged or not, should this be cut short: the next call looks
+        held.unsettled = Sequel(chunk.index, state, heard_until_s)
         try:
             # False: the reply to an earlier sending was lost; nobody else writes under this epoch
             await self._store.append_chunk(lease, record)
-        except BaseException:
-            held.forget()  # logged or not: the next call looks
+        except StoreUnavailable:
             raise
-        held.last_index, held.state, held.heard_until_s = chunk.index, state, heard_until_s
+        except Exception:
+            held.forget()
+            raise
+        held.advance(held.unsettled)
         self._count_tokens(compressed)
         return record
 
@@ -193,6 +197,8 @@ class CompressorWorker:
             )
             if held.compressor is None or held.epoch != lease.epoch:
                 return lease, await self._load(held, lease)
+            if held.unsettled is not None:
+                held.settle((await self._store.get(session_id)).last_index)
         except StoreUnavailable:
             raise  # what is held is of an epoch: it is good for as long as that one is
         except ServiceError:
@@ -204,7 +210,7 @@ class CompressorWorker:
         session = await self._store.get(lease.session_id)
         compressor = TokenCompressor(self._compressor_config(session.config), self._selector)
         held.epoch, held.last_index = lease.epoch, session.last_index
-        held.compressor, held.state = compressor, None
+        held.compressor, held.state, held.unsettled = compressor, None, None
         # a sound that goes on is not to begin again with another replica
         is_begun = session.last_index >= 0
         held.heard_until_s = (session.last_index + 1) * CHUNK_S if is_begun else -MIN_QUIET_S

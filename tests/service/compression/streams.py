@@ -1,5 +1,9 @@
 """Streams of encoded chunks and small compressors, the same for the same seed."""
 
+from dataclasses import replace
+
+from torch import Tensor
+
 from compressor.audio import AudioSelector
 from compressor.config import CompressorConfig, SelectorConfig
 from compressor.pipeline import TokenCompressor
@@ -26,3 +30,13 @@ def make_chunk(index: int, stream: int = 0) -> EncodedChunk:
     tokens = make_token_chunk(1000 * stream + index, num_audio=num_audio, start_s=index * CHUNK_S)
     gaps = () if num_audio else (Gap("audio", index * CHUNK_S, CHUNK_S),)
     return EncodedChunk(index, tokens, ((3, 4), (3, 4)), gaps)
+
+
+def make_still_chunk(index: int) -> EncodedChunk:
+    """Chunk `index` of a stream whose picture hardly changes, so that the one before it matters."""
+    chunk = make_chunk(index)
+    scene = make_token_chunk(0).video
+    assert isinstance(scene, Tensor)
+    video = scene[:1].repeat(2, 1, 1)
+    video[:, index % video.shape[1]] += 1.0
+    return replace(chunk, tokens=replace(chunk.tokens, video=video))

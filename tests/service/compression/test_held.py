@@ -2,7 +2,8 @@ import asyncio
 
 import pytest
 
-from service.compression.held import HeldSessions
+from compressor.pipeline import StreamState
+from service.compression.held import HeldSession, HeldSessions, Sequel
 from service.errors import AtCapacity
 from service.sessions.record import SessionId
 
@@ -104,3 +105,16 @@ async def test_failure_and_cancellation_let_go() -> None:
     await load(held, B)
 
     assert await is_held(held, B)
+
+
+@pytest.mark.parametrize(("last_index", "heard_until_s"), [(4, 9.0), (3, 1.0)])
+def test_unsettled_chunk_counts_once_it_is_in_the_log(
+    last_index: int, heard_until_s: float
+) -> None:
+    session = HeldSession(epoch=1, last_index=3, heard_until_s=1.0)
+    session.unsettled = Sequel(4, StreamState(), 9.0)
+
+    session.settle(last_index)
+
+    assert (session.last_index, session.heard_until_s) == (last_index, heard_until_s)
+    assert session.unsettled is None

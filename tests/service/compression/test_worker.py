@@ -25,7 +25,13 @@ from service.sessions.redis_store import RedisSessionStore, RedisStoreConfig
 from service.sessions.store import Lease
 from service.stages import CompressorStage, EncodedChunk
 from tests.records import assert_same_record
-from tests.service.compression.streams import SIZES, make_chunk, make_compressor, make_selector
+from tests.service.compression.streams import (
+    SIZES,
+    make_chunk,
+    make_compressor,
+    make_selector,
+    make_still_chunk,
+)
 from tests.service.sessions.proxy import LossyProxy
 
 pytestmark = pytest.mark.redis
@@ -254,6 +260,24 @@ async def test_closed_session_is_free_for_others(
     assert (await b.compress(SID, make_chunk(1))).follows == 0
 
 
+async def test_drained_worker_gives_every_session_to_whoever_asks_next(
+    make_worker: MakeWorker, store: RedisSessionStore
+) -> None:
+    a, b = make_worker("a"), make_worker("b")
+    await store.create(SessionId("other"), SessionConfig("paper-25"), 1.0)
+    for sid in (SID, SessionId("other")):
+        await a.compress(sid, make_chunk(0))
+
+    # a chunk that is under way is logged before its lease is given back
+    late, _ = await asyncio.gather(a.compress(SID, make_chunk(1)), a.drain())
+
+    assert a.num_sessions == 0
+    assert late.index == 1
+    for sid, last in ((SID, 1), (SessionId("other"), 0)):
+        assert Stage.COMPRESSOR not in (await store.get(sid)).owners
+        assert (await b.compress(sid, make_chunk(2))).follows == last
+
+
 async def test_ended_and_unknown_sessions_are_refused_and_forgotten(
     make_worker: MakeWorker, store: RedisSessionStore
 ) -> None:
@@ -316,6 +340,40 @@ async def test_chunk_logged_by_an_unanswered_call_is_found_by_the_next(
     assert proxy.num_lost == 1
     assert (record.follows, after.follows) == (0, 1)
     assert (await store.get(SID)).num_chunks == 3
+
+
+@pytest.mark.parametrize("is_logged", [False, True])
+@pytest.mark.parametrize("is_repeated", [False, True])
+async def test_unanswered_append_costs_the_stream_none_of_its_memory(
+    make_worker: MakeWorker,
+    store: RedisSessionStore,
+    redis_url: str,
+    is_logged: bool,
+    is_repeated: bool,
+) -> None:
+    sid = SessionId("live")
+    await store.create(sid, SessionConfig("live"), 1.0)
+    hasty = RedisStoreConfig(client=RedisClientConfig(max_retries=0, pause_s=0.0))
+    async with LossyProxy(redis_url).running() as proxy:
+        shaky = RedisSessionStore.connect(proxy.url, hasty)
+        worker = make_worker(store=shaky)
+        for index in range(3):
+            await worker.compress(sid, make_still_chunk(index))
+        lose = proxy.lose_replies if is_logged else proxy.lose_requests
+        lose(1, to=b"embeddings")
+
+        with pytest.raises(StoreUnavailable):
+            await worker.compress(sid, make_still_chunk(3))
+        for index in range(3 if is_repeated else 4, 7):
+            await worker.compress(sid, make_still_chunk(index))
+        await shaky.aclose()
+
+    # as undisturbed: with the chunk where it came into the log at last, without it where it did not
+    records = await store.chunks(sid)
+    assert (3 in [record.index for record in records]) == (is_logged or is_repeated)
+    compressor, state = make_compressor("live"), None
+    for record in records:
+        state = assert_compressed(record, compressor, make_still_chunk(record.index), state)
 
 
 async def test_reply_lost_and_sent_again_by_the_store_is_no_duplicate(

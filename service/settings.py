@@ -345,6 +345,8 @@ RAY_ENVIRONMENT = {
     # live load changes within seconds; by default replicas report it every ten
     "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "2",
     "RAY_preload_python_modules": "service.deployments.preload",
+    # Ray's default is 15: whatever else the machine does would come before live streams
+    "RAY_worker_niceness": "0",
 }
 """What Ray reads from the environment when it is imported, on every node."""
 

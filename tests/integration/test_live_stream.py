@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from contextlib import aclosing
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 from prometheus_client.parser import text_string_to_metric_families
 
+from chaos.replicas import pids
 from clients.sdk import Answer, AsyncClient, errors
 from clients.sdk.events import ChunkEvent, TurnEvent
 from clients.sdk.media.synthetic import open_synthetic
@@ -137,6 +139,13 @@ async def test_metrics_of_all_replicas_are_in_one_scrape(
     assert names == ["Api", "Compressor", "Compressor", "Encoder", "Ingest", "LLM", "LLM"]
     assert value(families, "omnisift_tokens", modality="video", stage="in") > 0
     assert value(families, "omnisift_kv_pages", state="free") > 0
+
+
+def test_replicas_are_worth_as_much_to_the_machine_as_what_started_them(service_url: str) -> None:
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+
+    for pid in (*pids("LLM").values(), *pids("Ingest").values()):
+        assert os.getpriority(os.PRIO_PROCESS, pid) == own
 
 
 async def test_service_is_ready_and_describes_itself(service_url: str) -> None:

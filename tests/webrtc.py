@@ -1,7 +1,7 @@
 """A publisher over WebRTC: synthetic camera and microphone, paced in real time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import av
@@ -9,6 +9,8 @@ import numpy as np
 from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
+    RTCIceServer,
+    RTCIceTransportPolicy,
     RTCPeerConnection,
     RTCRtpSender,
     RTCSessionDescription,
@@ -99,8 +101,10 @@ class Publisher:
         *tracks: MediaStreamTrack,
         video_codec: str | None = None,
         direction: str = "sendonly",
+        ice_servers: Sequence[RTCIceServer] = (),
+        ice_policy: RTCIceTransportPolicy = RTCIceTransportPolicy.ALL,
     ) -> None:
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.connection = RTCPeerConnection(RTCConfiguration(list(ice_servers), ice_policy))
         for track in tracks:
             transceiver = self.connection.addTransceiver(track, direction=direction)
             if video_codec and track.kind == "video":

@@ -1,14 +1,18 @@
 """docker-compose.yml against the compose schema and against everything it refers to."""
 
+import json
 import re
 import subprocess
 import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from service.egress import AllowList, check_url
+from service.errors import UrlRefused
 from service.manifests.plan import PLANS, PORT
 from service.settings import Settings
 from tests.platform.kustomize import ROOT, pod_specs
@@ -17,6 +21,7 @@ from tests.platform.test_kubernetes import variables_of
 COMPOSE = ROOT / "docker-compose.yml"
 CONFIG: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())
 SERVICES: dict[str, Any] = CONFIG["services"]
+HOW_TO = (ROOT / "docs/howto/sources.md").read_text()
 OURS = ("service", "service-gpu")
 
 
@@ -61,6 +66,45 @@ def test_the_service_is_offered_to_this_machine_only(name: str) -> None:
 def test_each_profile_runs_one_service() -> None:
     assert SERVICES["service"]["profiles"] == ["cpu"]
     assert SERVICES["service-gpu"]["profiles"] == ["gpu"]
+
+
+def test_mediamtx_is_opt_in_and_asks_for_a_password() -> None:
+    mediamtx = SERVICES["mediamtx"]
+    assert mediamtx["profiles"] == ["mediamtx"]
+    assert mediamtx["environment"]["MTX_AUTHINTERNALUSERS_0_PASS"] == "${MEDIA_PASSWORD:?}"
+    assert mediamtx["ports"] == ["8554:8554/tcp", "1935:1935/tcp", "8890:8890/udp"]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_service_fetches_from_mediamtx_and_from_nowhere_else(name: str) -> None:
+    variable = SERVICES[name]["environment"]["OMNISIFT_SOURCES__HOSTS"]
+    (hosts,) = re.findall(r"^\$\{SOURCES_HOSTS:-(.*)\}$", variable)
+    allowed = AllowList.parse(json.loads(hosts))
+    ((network, placed),) = SERVICES["mediamtx"]["networks"].items()
+    (subnet,) = (config["subnet"] for config in CONFIG["networks"][network]["ipam"]["config"])
+    assert ip_address(placed["ipv4_address"]) in ip_network(subnet)
+    assert network in SERVICES[name]["networks"]
+
+    def fetched(url: str, address: str) -> bool:
+        try:
+            check_url(url, allowed, lambda *_: [address], schemes=["rtsp"], allows_credentials=True)
+        except UrlRefused:
+            return False
+        return True
+
+    (url,) = re.findall(r"sources add SESSION \"(rtsp:\S+)\"", HOW_TO)
+    assert fetched(url, placed["ipv4_address"])
+    for other in ip_network(subnet):
+        assert fetched(url, str(other)) is (str(other) == placed["ipv4_address"])
+    assert not fetched(url.replace(":8554", ":6379"), placed["ipv4_address"])
+
+
+def test_the_how_to_pushes_to_ports_and_a_user_that_mediamtx_has() -> None:
+    ports = {port.split(":")[0] for port in SERVICES["mediamtx"]["ports"]}
+    assert set(re.findall(r"(?:srt|rtmp|rtsp)://\S*127\.0\.0\.1:(\d+)", HOW_TO)) == ports
+    user = SERVICES["mediamtx"]["environment"]["MTX_AUTHINTERNALUSERS_0_USER"]
+    users = re.findall(r"rtsp://(\w+):\$|user=(\w+)&|publish:desk:(\w+):", HOW_TO)
+    assert {name for found in users for name in found if name} == {user}
 
 
 def test_the_service_has_longer_than_its_publishers_drain() -> None:

@@ -5,8 +5,6 @@ process that starts before spares are kept is one that has work already, and loa
 """
 
 import importlib
-import os
-import threading
 
 from service.deployments.spares import are_wanted
 
@@ -16,27 +14,7 @@ MODULES = (
     "service.deployments.ingest",
     "service.deployments.llm",
 )
-NICE = 5  # behind replicas that rebuild sessions; more, and a spare that is needed soon is late
-
-
-def load() -> None:
-    """Import the modules, behind what else the machine does.
-
-    On a thread of its own, since on Linux it is threads that are nice, and no process may take it
-    back without privileges.
-    """
-    thread = threading.Thread(target=_load, name="preload")
-    thread.start()
-    thread.join()
-
-
-def _load() -> None:
-    thread_id = threading.get_native_id()
-    own = os.getpriority(os.PRIO_PROCESS, thread_id)
-    os.setpriority(os.PRIO_PROCESS, thread_id, own + NICE)
-    for module in MODULES:
-        importlib.import_module(module)
-
 
 if are_wanted():
-    load()
+    for module in MODULES:
+        importlib.import_module(module)

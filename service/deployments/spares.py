@@ -44,8 +44,8 @@ def keep_spares(number: int) -> None:
 
 
 def are_wanted() -> bool:
-    """Whether this node keeps spares; safe in any process, of Ray's or not, however young."""
-    return RAY._private.worker.global_worker.node is not None and _lock_file().exists()
+    """Whether this node keeps spares; safe in any process of Ray's, however young."""
+    return _lock_file().exists()
 
 
 def _keep(number: int) -> None:

@@ -6,6 +6,7 @@
     chunk, questions of its session run      it waits for them: they share what it could give up
     chunk, none of them run                  the session's own context shrinks
     chunk, nothing left to give up           AtCapacity
+    several chunks that enter together       AtCapacity; one by one they may
     question, others run                     it waits for them
     question, none runs                      AtCapacity
 
@@ -84,13 +85,18 @@ class Admission:
     def _start_chunk(
         self, session: LiveSession, sessions: Collection[LiveSession]
     ) -> list[ChunkOutcome]:
-        """Get pages for the next chunk, or shrink for it, or decide that it waits or goes."""
-        context, chunk = session.context, session.chunks[0]
+        """Get pages for the next chunks, or shrink for it, or decide that it waits or goes."""
+        context, chunks = session.context, session.chunks[0]
         try:
-            unit = context.make_room(chunk)
-            self._keep_to_share(session, sessions, unit.num_tokens)
-            session.start(context.begin(chunk))
+            num_tokens = sum(unit.num_tokens for unit in context.make_room(*chunks))
+            if len(chunks) == 1:
+                self._keep_to_share(session, sessions, num_tokens)
+            elif self._excess_pages(session, sessions, num_tokens) > 0:
+                return [session.refuse(self._out_of_pages())]
+            session.start(context.begin(*chunks))
         except PoolExhausted:
+            if len(chunks) > 1:
+                return [session.refuse(self._out_of_pages())]
             if session.num_views > 0:
                 session.is_waiting = True
                 return []
@@ -105,13 +111,19 @@ class Admission:
         self, session: LiveSession, sessions: Collection[LiveSession], num_tokens: int
     ) -> None:
         """Shrink a context until so many tokens more leave the others what is theirs."""
-        others = self._claimed_pages(other for other in sessions if other is not session)
-        limit = self._max_context_pages - others - self._pool.pages_for(num_tokens)
         context = session.context
-        while (excess := len(context.sequence.pages) - limit) > 0:
+        while (excess := self._excess_pages(session, sessions, num_tokens)) > 0:
             if not context.window.units:
                 raise PoolExhausted("the other contexts fill what questions leave")
             context.shrink(excess * self._pool.page_tokens)
+
+    def _excess_pages(
+        self, session: LiveSession, sessions: Collection[LiveSession], num_tokens: int
+    ) -> int:
+        """Pages over a session's share, once it has so many tokens more."""
+        others = self._claimed_pages(other for other in sessions if other is not session)
+        limit = self._max_context_pages - others - self._pool.pages_for(num_tokens)
+        return len(session.context.sequence.pages) - limit
 
     def _claimed_pages(self, sessions: Iterable[LiveSession]) -> int:
         """Pages that sessions hold or have in reserve."""

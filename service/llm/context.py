@@ -168,19 +168,24 @@ class ContextWindow:
     def num_tokens(self) -> int:
         return self._held.total
 
-    def after(self, unit: Unit) -> tuple[Unit, ...]:
-        """Decide what is held once `unit` comes; it is the last, perhaps reduced itself.
+    def after(self, *units: Unit) -> tuple[Unit, ...]:
+        """Decide what is held once these have come, one or more; the last is there in any case.
+
+        All at once or one after another gives the same.
 
         Raises:
-            ValueError: If it cannot come: it is too large, or is not newer than all held.
+            ValueError: If one cannot come: it is too large, or is not newer than all before it.
         """
-        if not self.rules.admits(unit):
-            raise ValueError(f"{unit.arrived}, but the budget is {self.rules.max_tokens}")
-        if self._units and unit.index <= self._units[-1].index:
-            raise ValueError(f"index {unit.index} after {self._units[-1].index}")
-        held = self.rules.held([*self._units, unit])
-        if not held or held[-1].index != unit.index:
-            held.append(unit.reduced_to(NOTHING))  # it has been seen, though nothing is left
+        last_index = self._units[-1].index if self._units else None
+        for unit in units:
+            if not self.rules.admits(unit):
+                raise ValueError(f"{unit.arrived}, but the budget is {self.rules.max_tokens}")
+            if last_index is not None and unit.index <= last_index:
+                raise ValueError(f"index {unit.index} after {last_index}")
+            last_index = unit.index
+        held = self.rules.held([*self._units, *units])
+        if not held or held[-1].index != last_index:
+            held.append(units[-1].reduced_to(NOTHING))  # it has been seen, though nothing is left
         return tuple(held)
 
     def within(self, num_tokens: int) -> tuple[Unit, ...]:

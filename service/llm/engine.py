@@ -163,8 +163,11 @@ class LLMEngine(Protocol):
         """Start a session with its header. Raises `AtCapacity` when it cannot be held."""
         ...
 
-    async def append(self, session_id: SessionId, chunk: CompressedChunk) -> None:
-        """Extend the session's context. Chunks of one session are applied in call order."""
+    async def append(self, session_id: SessionId, *chunks: CompressedChunk) -> None:
+        """Extend the session's context. Chunks of one session are applied in call order.
+
+        Of several in one call, only what the last leaves of each is ever written.
+        """
         ...
 
     def ask(

@@ -25,9 +25,10 @@ Note = Callable[[View], list[int]]  # ids to put before the question
 
 @dataclass(frozen=True, slots=True)
 class ChunkOutcome:
-    """A chunk is in context, or never will be.
+    """A chunk is in context, with those that came together with it, or none of them ever will be.
 
     Attributes:
+        index: Of the last of them.
         error: Why not; None for success.
     """
 
@@ -72,7 +73,8 @@ class LiveSession:
     """A session's context and the chunks that wait to enter it.
 
     Attributes:
-        chunks: In the order of their arrival; the first may be on its way into the context.
+        chunks: In the order of their arrival, in groups that enter together; the first group may
+            be on its way into the context.
         feed: Header or chunk on its way; None between chunks.
         last_index: Index of the newest chunk that came, applied or not; -1 before the first.
         last_served: Number of the step that last worked for this session.
@@ -83,7 +85,7 @@ class LiveSession:
     def __init__(self, session_id: SessionId, context: LiveContext) -> None:
         self.id = session_id
         self.context = context
-        self.chunks: deque[CompressedChunk] = deque()
+        self.chunks: deque[tuple[CompressedChunk, ...]] = deque()
         self.feed: Feed | None = None
         self.last_index = -1
         self.last_served = 0
@@ -118,14 +120,20 @@ class LiveSession:
         return self._leave(error)
 
     def refuse(self, error: ServiceError) -> ChunkOutcome:
-        """Turn away the next chunk, none being under way."""
-        return ChunkOutcome(self.id, self.context.unit(self.chunks.popleft()).index, error)
+        """Turn away the next group of chunks, none being under way."""
+        return self._outcome(error)
 
     def _leave(self, error: ServiceError | None) -> list[ChunkOutcome]:
         part, self._part, self.feed = self._part, None, None
-        if part is None or part.chunk is None:
+        if part is None or not part.chunks:
             return []  # nobody waits for a header
-        return [ChunkOutcome(self.id, self.context.unit(self.chunks.popleft()).index, error)]
+        return [self._outcome(error)]
+
+    def _outcome(self, error: ServiceError | None) -> ChunkOutcome:
+        chunks = self.chunks.popleft()
+        if error is not None and not self.chunks:
+            self.last_index = self.context.unit(chunks[0]).index - 1  # they may come again
+        return ChunkOutcome(self.id, self.context.unit(chunks[-1]).index, error)
 
 
 class Asked:

@@ -60,12 +60,13 @@ class Labels:
         """Return the labels of some tokens, in the order given."""
         return Labels(self.unit_of[tokens], self.is_audio[tokens], self.rank[tokens])
 
-    def followed_by(self, other: "Labels") -> "Labels":
-        """Return these labels, then the others."""
-        return Labels(
-            np.concatenate([self.unit_of, other.unit_of]),
-            np.concatenate([self.is_audio, other.is_audio]),
-            np.concatenate([self.rank, other.rank]),
+    @classmethod
+    def joined(cls, some: Sequence["Labels"]) -> "Labels":
+        """Return all of these labels, one after another."""
+        return cls(
+            np.concatenate([labels.unit_of for labels in some]),
+            np.concatenate([labels.is_audio for labels in some]),
+            np.concatenate([labels.rank for labels in some]),
         )
 
     def held_by(self, units: Sequence[Unit]) -> NDArray[np.bool_]:

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from compressor.tokens import CompressedChunk
 from service.llm.context import ContextRules, ContextWindow
 from service.llm.forgotten import Cause, Forgotten
 from service.llm.labels import Labels
 from service.llm.pages import Indices, PagePool, PoolExhausted
-from service.llm.prompt import Inputs, StreamIds, header_inputs, time_shift
+from service.llm.prompt import Ids, Inputs, StreamIds, header_inputs, time_shift
 from service.llm.sequence import PagedSequence
 from service.llm.unit import Unit
 
@@ -29,14 +30,14 @@ class Part:
     Attributes:
         inputs: What to write.
         labels: Of the inputs.
-        chunk: The chunk they come from; None for the header.
-        unit: The unit it becomes; None for the header.
+        chunks: The chunks they come from; none for the header.
+        units: What is held of those that are held at all.
     """
 
     inputs: Inputs
     labels: Labels
-    chunk: CompressedChunk | None = None
-    unit: Unit | None = None
+    chunks: tuple[CompressedChunk, ...] = ()
+    units: tuple[Unit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,41 +107,60 @@ class LiveContext:
         self.sequence.reserve(len(self._header.inputs))
         return self._header
 
-    def make_room(self, chunk: CompressedChunk) -> Unit:
-        """Remove what exceeds the session's limits once the chunk is held, and re-base ids for it.
+    def make_room(self, *chunks: CompressedChunk) -> tuple[Unit, ...]:
+        """Remove what exceeds the session's limits once chunks are held, and re-base ids for them.
+
+        Args:
+            chunks: In order, one or more.
 
         Returns:
-            The unit that the chunk becomes.
+            The units that they become; those of which nothing would be left are missing.
 
         Raises:
             PoolExhausted: There are too few free pages; try again when there are more.
-            ValueError: The chunk can never be held.
+            ValueError: A chunk can never be held.
         """
-        *older, unit = self.window.after(self.unit(chunk))
-        self._hold(older, "budget")
-        self._rebase(self.window.rules.horizon.origin(unit.start_id))
-        return unit
+        arriving = [self.unit(chunk) for chunk in chunks]
+        held = self.window.after(*arriving)
+        units = tuple(unit for unit in held if unit.index >= arriving[0].index)
+        self._hold(held[: len(held) - len(units)], "budget")
+        self._rebase(self.window.rules.horizon.origin(units[-1].start_id))
+        return units
 
-    def begin(self, chunk: CompressedChunk) -> Part:
-        """Make room for a chunk and reserve its pages; raises as `make_room` does."""
-        unit = self.make_room(chunk)
-        self.sequence.reserve(unit.num_tokens)
-        labels, ids = Labels.of_chunk(chunk, unit.index), self._ids.of(chunk)
+    def begin(self, *chunks: CompressedChunk) -> Part:
+        """Make room for chunks and reserve their pages; raises as `make_room` does.
+
+        What a later one of them leaves of an earlier one is all that is written of that.
+        """
+        units = self.make_room(*chunks)
+        self.sequence.reserve(sum(unit.num_tokens for unit in units))
+        of_unit = {self.unit(chunk).index: chunk for chunk in chunks}
+        written = [self._written(of_unit[unit.index], unit) for unit in units]
+        embeddings, ids, labels = zip(*written, strict=True)
+        inputs = Inputs(torch.cat(embeddings), np.concatenate(ids, axis=1))
+        return Part(inputs, Labels.joined(labels), chunks, units)
+
+    def _written(self, chunk: CompressedChunk, unit: Unit) -> tuple[Tensor, Ids, Labels]:
+        """Choose what is written of a chunk: embeddings, ids, labels."""
+        labels, ids = Labels.of_chunk(chunk, unit.index), self._ids
+        if self.window.rules.is_sink(unit.index):
+            ids = ids.moved_to(0)  # where it would have been written live, and have stayed
         if unit.num_tokens == len(labels):
-            return Part(Inputs(chunk.embeddings, ids), labels, chunk, unit)
+            return chunk.embeddings, ids.of(chunk), labels
         tokens = np.flatnonzero(labels.held_by([unit]))
         rows = chunk.embeddings[torch.from_numpy(tokens).to(chunk.embeddings.device)]
-        return Part(Inputs(rows, ids[:, tokens]), labels.take(tokens), chunk, unit)
+        return rows, ids.of(chunk)[:, tokens], labels.take(tokens)
 
     def commit(self, part: Part) -> None:
         """Count a part as held; all of it is written."""
-        self._labels = self._labels.followed_by(part.labels)
+        self._labels = Labels.joined([self._labels, part.labels])
         assert len(self._labels) == self.sequence.length, "committed before it was written"
-        if part.chunk is None or part.unit is None:
+        if not part.chunks:
             return
-        self._forgotten.count([self.unit(part.chunk)], [part.unit], "budget")
-        self.window.hold([*self.window.units, part.unit])
-        self._ids = self._ids.after(part.chunk)
+        self._forgotten.count([self.unit(chunk) for chunk in part.chunks], part.units, "budget")
+        self.window.hold([*self.window.units, *part.units])
+        for chunk in part.chunks:
+            self._ids = self._ids.after(chunk)
 
     def rollback(self, *, scrub: bool) -> None:
         """Forget what is written of a part that failed; `scrub` if it may hold NaN."""

@@ -7,7 +7,7 @@ are told and later ones refused.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -90,19 +90,19 @@ class PagedEngine:
         """Start a session with its header. Raises as `Scheduler.open` does."""
         await self._run(partial(self._work.open, session_id, instructions))
 
-    async def append(self, session_id: SessionId, chunk: CompressedChunk) -> None:
-        """Extend the session's context; the chunk is in it when this returns.
+    async def append(self, session_id: SessionId, *chunks: CompressedChunk) -> None:
+        """Extend the session's context; the chunks are in it when this returns.
 
-        Cancelling the caller does not stop the chunk.
+        Cancelling the caller does not stop them. On an error none of them is in context.
 
         Raises:
-            AtCapacity: No page can be freed for it, or too many chunks wait.
-            BadRequest: It can never be in context; see `Scheduler.append`.
+            AtCapacity: No page can be freed for them, or too many chunks wait.
+            BadRequest: One can never be in context; see `Scheduler.append`.
             EngineUnavailable: The model failed, or the session was closed meanwhile.
             SessionNotFound: The session is not open.
         """
         done: Future[None] = Future()
-        run = partial(self._work.begin_append, session_id, chunk, done)
+        run = partial(self._work.begin_append, session_id, chunks, done)
         self._thread.post(Command(run, partial(resolve, done)))
         await asyncio.wrap_future(done)
 
@@ -195,9 +195,9 @@ class _Work:
         return self._scheduler.has_work
 
     def begin_append(
-        self, session_id: SessionId, chunk: CompressedChunk, done: Future[None]
+        self, session_id: SessionId, chunks: Sequence[CompressedChunk], done: Future[None]
     ) -> None:
-        index = self._scheduler.append(session_id, chunk)
+        index = self._scheduler.append(session_id, *chunks)
         self._delivery.expect_chunk(session_id, index, done)
 
     def begin_question(self, session_id: SessionId, question: Question, stream: Stream) -> None:

@@ -37,7 +37,7 @@ from service.llm.turns import Turn, plan_turns
 from service.llm.unit import Unit
 from service.sessions.record import SessionId
 
-MAX_WAITING_CHUNKS = 64  # per session; callers wait for each, so more is a caller gone astray
+MAX_WAITING_CHUNKS = 64  # or groups, per session; callers wait for each: more is one gone astray
 
 
 class Scheduler:
@@ -111,24 +111,27 @@ class Scheduler:
         self._admission.open(session, self._sessions.values())
         self._sessions[session_id] = session
 
-    def append(self, session_id: SessionId, chunk: CompressedChunk) -> int:
-        """Queue a chunk; a `ChunkOutcome` follows.
+    def append(self, session_id: SessionId, *chunks: CompressedChunk) -> int:
+        """Queue a chunk, or several that enter together; one `ChunkOutcome` follows.
+
+        Of several, each is written only as far as the last of them leaves it. There must be pages
+        for all of them: a context does not shrink for more than one.
 
         Returns:
-            Its index, which the outcome names.
+            The index of the last, which the outcome names.
 
         Raises:
             SessionNotFound: The session is not open.
-            BadRequest: The chunk is malformed, too large, or not newer than all before it.
+            BadRequest: A chunk is malformed, too large, or not newer than all before it.
             AtCapacity: Too many chunks of the session wait.
         """
         session = self._session(session_id)
-        index = check_chunk(
-            chunk, after=session.last_index, hidden_size=self.hidden_size, rules=self._rules
-        )
+        index = session.last_index
+        for chunk in chunks:
+            index = check_chunk(chunk, after=index, hidden_size=self.hidden_size, rules=self._rules)
         if len(session.chunks) >= MAX_WAITING_CHUNKS:
             raise AtCapacity(stage="waiting_chunks", limit=MAX_WAITING_CHUNKS)
-        session.chunks.append(chunk)
+        session.chunks.append(chunks)
         session.last_index = index
         return index
 

@@ -3,18 +3,18 @@
 What the engine holds of a session is a function of the log's entries (but for what it gave up for
 want of pages), so it stays good while it is not used; whatever is missing is applied before the
 next use. Whatever is missing altogether is rebuilt, as far back as the context's rules reach: the
-same units with the same tokens at the same ids. Rebuilt units have not seen those that are gone, as
-they would have live. Knows nothing about Ray.
+same tokens at the same ids, which have not seen what is gone. Knows nothing about Ray.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import Any
 
+from compressor.tokens import CompressedChunk
 from service.clock import Clock, steady_clock
 from service.errors import (
     AtCapacity,
@@ -273,6 +273,8 @@ class LLMWorker:
             await self._rebuild(held, session)
             held.lease = lease
             return
+        if len(entries) > 1 and await self._apply_all(session.id, held, entries):
+            return
         for entry in entries:
             try:
                 await self._apply(session.id, held, entry)
@@ -280,17 +282,35 @@ class LLMWorker:
                 fields = {"session_id": session.id, "chunk_index": entry.index}
                 logger.warning("chunk left out of the context: %s", error, extra=fields)
 
-    async def _apply(self, session_id: SessionId, held: HeldSession, record: ChunkRecord) -> None:
-        num_tokens = len(record.compressed.embeddings)
-        idle = self._idle_sessions()
-        while self._costs_units(session_id, num_tokens) and await self._give_up_next(idle):
-            pass
+    async def _apply_all(
+        self, session_id: SessionId, held: HeldSession, records: Sequence[ChunkRecord]
+    ) -> bool:
+        """Apply entries together, none of them further than the last leaves it.
+
+        False if one is refused, or there is no room for all: one by one, the others come.
+        """
         try:
-            await self._with_room(partial(self._engine.append, session_id, record.compressed))
+            await self._take(session_id, *(record.compressed for record in records))
+        except (AtCapacity, BadRequest):
+            return False
+        held.last_index = records[-1].index
+        return True
+
+    async def _apply(self, session_id: SessionId, held: HeldSession, record: ChunkRecord) -> None:
+        try:
+            await self._take(session_id, record.compressed)
         except BadRequest:
             held.last_index = record.index  # it will be no better next time
             raise
         held.last_index = record.index
+
+    async def _take(self, session_id: SessionId, *chunks: CompressedChunk) -> None:
+        units = self._engine.rules.held([self._engine.rules.unit(chunk) for chunk in chunks])
+        num_tokens = sum(unit.num_tokens for unit in units)
+        idle = self._idle_sessions()
+        while self._costs_units(session_id, num_tokens) and await self._give_up_next(idle):
+            pass
+        await self._with_room(partial(self._engine.append, session_id, *chunks))
 
     def _costs_units(self, session_id: SessionId, num_tokens: int) -> bool:
         """Whether a session within its budget would lose units for want of pages."""

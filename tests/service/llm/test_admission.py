@@ -39,7 +39,7 @@ class Pool:
 
     def push(self, session: LiveSession, *indices: int, keep: float = 0.4) -> list[ChunkOutcome]:
         """Queue chunks and write all that start."""
-        session.chunks.extend(build_chunk(index, keep=keep) for index in indices)
+        session.chunks.extend((build_chunk(index, keep=keep),) for index in indices)
         return self.run()
 
     def run(self) -> list[ChunkOutcome]:
@@ -73,8 +73,8 @@ def question(name: str, max_tokens: int = 3) -> Question:
 
 def test_chunks_start_in_order_one_at_a_time() -> None:
     pool = Pool("a", "b")
-    pool.sessions[0].chunks.extend([build_chunk(0), build_chunk(1)])
-    pool.sessions[1].chunks.append(build_chunk(7))
+    pool.sessions[0].chunks.extend([(build_chunk(0),), (build_chunk(1),)])
+    pool.sessions[1].chunks.append((build_chunk(7),))
 
     assert list(pool.admission.start_chunks(pool.sessions)) == []
 
@@ -115,6 +115,21 @@ def test_full_share_costs_a_session_its_own_oldest_units_only() -> None:
     assert held(second) == before
     assert held(first)[-1] == 11
     assert len(held(first)) >= 2
+
+
+def test_chunks_that_enter_together_are_refused_rather_than_shrunk_for() -> None:
+    pool = Pool("a", "b")
+    pool.fill()
+    first = pool.sessions[0]
+    before, free = held(first), pool.num_free
+    first.chunks.append((build_chunk(8), build_chunk(9)))
+
+    [outcome] = pool.run()
+
+    assert isinstance(outcome.error, AtCapacity)
+    assert (outcome.index, first.last_index) == (9, 7)
+    assert (held(first), pool.num_free) == (before, free)
+    assert [pool.push(first, index)[0].error for index in (8, 9)] == [None, None]
 
 
 def test_full_share_refuses_a_session_and_gives_nothing_away() -> None:

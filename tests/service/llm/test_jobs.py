@@ -10,8 +10,8 @@ from tests.service.llm.thinker import build_chunk, build_forward
 
 def test_chunk_is_reported_once_it_is_written() -> None:
     session = open_session(build_forward())
-    session.chunks.append(build_chunk(4))
-    session.start(session.context.begin(session.chunks[0]))
+    session.chunks.append((build_chunk(4),))
+    session.start(session.context.begin(*session.chunks[0]))
     write(session)
 
     outcomes = session.complete()
@@ -24,8 +24,8 @@ def test_chunk_is_reported_once_it_is_written() -> None:
 def test_failed_chunk_is_reported_and_leaves_nothing() -> None:
     session = open_session(build_forward())
     free = session.context.sequence.pool.num_free
-    session.chunks.append(build_chunk(4))
-    session.start(session.context.begin(session.chunks[0]))
+    session.chunks.append((build_chunk(4),))
+    session.start(session.context.begin(*session.chunks[0]))
     error = BadRequest("no")
 
     outcomes = session.fail(error)
@@ -37,17 +37,28 @@ def test_failed_chunk_is_reported_and_leaves_nothing() -> None:
 
 def test_chunk_can_be_turned_away_before_it_starts() -> None:
     session = open_session(build_forward())
-    session.chunks.extend([build_chunk(4), build_chunk(5)])
+    session.chunks.extend([(build_chunk(4),), (build_chunk(5),)])
     error = BadRequest("no")
 
     assert session.refuse(error) == ChunkOutcome(SessionId("s"), 4, error)
     assert len(session.chunks) == 1
 
 
+def test_chunks_that_were_turned_away_may_come_again_if_none_has_followed() -> None:
+    session = open_session(build_forward())
+    session.chunks.extend([(build_chunk(3),), (build_chunk(4), build_chunk(6))])
+    session.last_index = 6
+
+    assert session.refuse(BadRequest("no")).index == 3
+    assert session.last_index == 6
+    assert session.refuse(BadRequest("no")).index == 6
+    assert session.last_index == 3
+
+
 def test_answer_ends_with_what_was_seen_and_how_long_it_took() -> None:
     session = open_session(build_forward())
-    session.chunks.append(build_chunk(4))
-    session.start(session.context.begin(session.chunks[0]))
+    session.chunks.append((build_chunk(4),))
+    session.start(session.context.begin(*session.chunks[0]))
     write(session)
     session.complete()
     seen = session.context.sequence.length

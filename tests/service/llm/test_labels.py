@@ -15,7 +15,7 @@ def labelled(*indices: int) -> tuple[Labels, list[Unit]]:
     chunks = [build_chunk(index) for index in indices]
     labels = Labels.of_header(5)
     for chunk, index in zip(chunks, indices, strict=True):
-        labels = labels.followed_by(Labels.of_chunk(chunk, index))
+        labels = Labels.joined([labels, Labels.of_chunk(chunk, index)])
     return labels, [unit_of(chunk, 25) for chunk in chunks]
 
 

@@ -132,6 +132,27 @@ class Reference:
         self._marks += marks
 
 
+def draw_log(seed: int) -> list[CompressedChunk]:
+    """Chunks of all sizes, some of them missing, some muted, some of which nothing was kept."""
+    random = np.random.default_rng(seed)
+    indices = np.cumsum(random.integers(1, 3, size=30)) - 1
+    return [
+        build_chunk(
+            int(index),
+            seed=seed,
+            keep=float(random.choice([0.0, 0.2, 0.4, 0.6])),
+            num_audio=int(random.choice([0, 20, 50])),
+        )
+        for index in indices
+    ]
+
+
+def labels_of(context: LiveContext) -> set[tuple[int, bool, int]]:
+    labels = context._labels
+    columns = (labels.unit_of, labels.is_audio, labels.rank)
+    return set(zip(*(column.tolist() for column in columns), strict=True))
+
+
 def held(context: LiveContext) -> list[int]:
     return [unit.index for unit in context.window.units]
 
@@ -224,6 +245,51 @@ def test_end_of_a_stream_gives_the_same_units_at_the_same_ids(policy: Policy) ->
     assert rebuilt.view(None).ids == whole.view(None).ids
     assert whole.view(None).ids.origin > 640
     assert rebuilt.sequence.length == whole.sequence.length
+
+
+@pytest.mark.parametrize("policy", [Fifo(), Fifo(2), Progressive(0.3, (1.0, 0.5, 0.2))], ids=str)
+@pytest.mark.parametrize("seed", range(6))
+def test_chunks_that_enter_together_equal_a_stream_of_what_is_left_of_them(
+    thinker: Thinker, seed: int, policy: Policy
+) -> None:
+    forward = build_forward(page_tokens=8, num_pages=200)
+    limits = {"max_tokens": 150, "max_positions": 1200}
+    straight, together = (open_context(forward, policy=policy, **limits) for _ in range(2))
+    chunks = draw_log(seed)
+    num_before = (0, 1, 9)[seed % 3]
+    append(forward, straight, *chunks)
+
+    append(forward, together, *chunks[:num_before])
+    write(forward, together, together.begin(*chunks[num_before:]))
+
+    assert together.window.units == straight.window.units
+    assert labels_of(together) == labels_of(straight)
+    assert together.view(None).ids == straight.view(None).ids
+    if num_before:
+        return  # what came before them has seen other tokens than are left
+    reference, view = Reference(thinker, policy.num_sinks), together.view(None)
+    left = {unit.index: unit for unit in together.window.units if unit.num_tokens}
+    for chunk in chunks:
+        unit = left.get(together.unit(chunk).index)
+        if unit is not None and unit.index >= policy.num_sinks:
+            reference.origin = view.ids.origin
+        if unit is not None:
+            reference.append(chunk, unit)
+    expected = reference.ask(view.ids.end)
+    torch.testing.assert_close(ask(forward, view), expected, atol=TOLERANCE, rtol=0)
+
+
+def test_chunks_that_enter_together_while_nothing_goes_equal_one_by_one() -> None:
+    forward = build_forward(num_pages=100)
+    one_by_one, together = (open_context(forward) for _ in range(2))
+    chunks = [build_chunk(index) for index in range(6)]
+    append(forward, one_by_one, *chunks)
+
+    append(forward, together, chunks[0])
+    write(forward, together, together.begin(*chunks[1:]))
+
+    expected = ask(forward, one_by_one.view(None))
+    torch.testing.assert_close(ask(forward, together.view(None)), expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("policy", [Fifo(), Fifo(4), Progressive()], ids=str)

@@ -42,6 +42,36 @@ def test_answer_equals_the_stock_models(thinker: Thinker) -> None:
     assert desk.finished("what?").context_end_s == 6.0
 
 
+def test_chunks_that_enter_together_are_one_outcome_and_hold_up_no_other_session(
+    thinker: Thinker,
+) -> None:
+    desk = Desk()
+    desk.open(A)
+    desk.open(B)
+    desk.run()
+
+    assert desk.scheduler.append(A, *stream(1, 6)) == 5
+    desk.step()
+    desk.scheduler.append(B, build_chunk(0, seed=2))
+    desk.run()
+    desk.ask(A, "what?")
+    desk.run()
+
+    assert desk.chunks == [(B, 0), (A, 5)]
+    assert desk.tokens["what?"] == greedy(thinker, stream(1, 6), "what?", NUM_TOKENS)
+
+
+def test_of_chunks_that_enter_together_one_that_is_out_of_order_stops_all() -> None:
+    desk = Desk()
+    desk.open(A, build_chunk(0))
+
+    with pytest.raises(BadRequest, match="comes after"):
+        desk.scheduler.append(A, build_chunk(1), build_chunk(1))
+    desk.run()
+
+    assert desk.scheduler.held(A) == [0]
+
+
 def test_questions_together_equal_one_by_one(thinker: Thinker) -> None:
     desk = Desk()
     desk.open(A, *stream(1))

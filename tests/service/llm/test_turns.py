@@ -53,8 +53,8 @@ def test_decodes_come_first_and_whole() -> None:
     answering = ask(sessions[0])
     receive_first(answering)
     for session in sessions:
-        session.chunks.append(build_chunk(0))
-        session.start(session.context.begin(session.chunks[0]))
+        session.chunks.append((build_chunk(0),))
+        session.start(session.context.begin(*session.chunks[0]))
 
     turns = plan_turns(sessions, [answering], max_tokens=5)
 
@@ -70,8 +70,8 @@ def test_sessions_served_longest_ago_come_first_and_questions_before_chunks() ->
     question = ask(sessions[2])
     waiting = ask(sessions[0], Question("other", (Message("user", "?"),)), start=False)
     for session in sessions:
-        session.chunks.append(build_chunk(0))
-        session.start(session.context.begin(session.chunks[0]))
+        session.chunks.append((build_chunk(0),))
+        session.start(session.context.begin(*session.chunks[0]))
 
     turns = plan_turns(sessions, [waiting, question], max_tokens=1000)
 

@@ -284,6 +284,45 @@ async def test_rebuilt_context_holds_the_same_units_with_the_same_tokens(
     assert rebuilt.engine.stats().chunk_tokens < 12 * per_chunk + 100  # not the whole log
 
 
+async def test_no_more_is_written_than_is_left(
+    make_replica: MakeReplica, store: RedisSessionStore
+) -> None:
+    policy = Progressive(0.4, (1.0, 0.25))
+    config = EngineConfig(num_pages=200, step_tokens=64, context_tokens=300, policy=policy)
+    replica = make_replica("one", config)
+    await log_chunks(store, A, *range(30))
+
+    end = await replica.ask(A)
+
+    assert replica.engine.stats().chunk_tokens == end.prompt_tokens - end.tail_tokens
+    units = replica.engine.units(A)
+    assert any(0 < unit.held.video < unit.arrived.video for unit in units)
+
+
+@pytest.mark.parametrize("short_of", ["sense", "pages"])
+async def test_chunks_that_cannot_enter_together_enter_one_by_one(
+    make_replica: MakeReplica, store: RedisSessionStore, short_of: str
+) -> None:
+    num_pages = 20 if short_of == "pages" else 200
+    config = EngineConfig(num_pages=num_pages, step_tokens=64, context_tokens=500)
+    replica = make_replica("one", config)
+    await log_chunks(store, A, *range(8))
+    if short_of == "sense":
+        lease = await store.claim(A, Stage.COMPRESSOR, "compressor", ttl_s=60.0)
+        bad = build_chunk(8, seed=1)
+        bad.embeddings[0] = float("nan")
+        assert await store.append_chunk(lease, ChunkRecord(8, 7, bad))
+    await log_chunks(store, A, 9, 10)
+
+    end = await replica.ask(A)
+
+    assert end.context_end_s == 22.0
+    held = replica.engine.held(A)
+    assert 8 not in held
+    assert held[-2:] == [9, 10]
+    assert (0 in held) == (short_of == "sense")
+
+
 @pytest.mark.parametrize("policy", [Fifo(), Fifo(2), Progressive(0.4)], ids=str)
 async def test_context_left_far_behind_starts_over(
     make_replica: MakeReplica, store: RedisSessionStore, policy: Policy

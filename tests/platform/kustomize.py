@@ -18,10 +18,15 @@ Object = dict[str, Any]
 @cache
 def build(overlay: str) -> tuple[Object, ...]:
     """All objects of an overlay."""
+    return build_folder(K8S / "overlays" / overlay)
+
+
+def build_folder(folder: Path) -> tuple[Object, ...]:
+    """All objects of the kustomization in a folder."""
     kubectl = shutil.which("kubectl")
     assert kubectl is not None, "kubectl is not installed: make system"
     done = subprocess.run(
-        [kubectl, "kustomize", str(K8S / "overlays" / overlay)],
+        [kubectl, "kustomize", str(folder)],
         capture_output=True,
         text=True,
         check=False,

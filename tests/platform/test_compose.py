@@ -63,6 +63,19 @@ def test_the_service_is_offered_to_this_machine_only(name: str) -> None:
     assert SERVICES[name]["ports"] == [f"127.0.0.1:{PORT}:{PORT}"]
 
 
+@pytest.mark.parametrize("name", [*OURS, "mediamtx"])
+def test_containers_write_nothing_and_may_nothing(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_images_are_built_by_arguments_that_the_dockerfile_has() -> None:
+    known = set(re.findall(r"^ARG (\w+)", (ROOT / "Dockerfile").read_text(), re.M))
+    assert set(SERVICES["service-gpu"]["build"]["args"]) == {"TORCH_INDEX"} <= known
+
+
 def test_each_profile_runs_one_service() -> None:
     assert SERVICES["service"]["profiles"] == ["cpu"]
     assert SERVICES["service-gpu"]["profiles"] == ["gpu"]

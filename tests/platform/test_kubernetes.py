@@ -1,7 +1,9 @@
 """Every object of every overlay, against Kubernetes' schemas and against the service itself."""
 
 import json
+import os
 import re
+from pathlib import Path
 from typing import Any, get_args
 
 import kubernetes_validate
@@ -13,7 +15,17 @@ from service.app import application
 from service.manifests.plan import PLANS, PORT
 from service.settings import Settings
 from tests.platform import fields
-from tests.platform.kustomize import OVERLAYS, Object, build, named, of_kind, pod_specs, ray_pods
+from tests.platform.kustomize import (
+    K8S,
+    OVERLAYS,
+    Object,
+    build,
+    build_folder,
+    named,
+    of_kind,
+    pod_specs,
+    ray_pods,
+)
 
 KUBERNETES = ("1.28", "1.33")  # the oldest and a newer one that we support
 CUSTOM = {"RayService", "PodMonitor", "ScrapeConfig", "PrometheusRule"}
@@ -207,6 +219,63 @@ def test_redis_keeps_what_it_acknowledged(overlay: str) -> None:
     assert "--appendonly yes --appendfsync always" in command
     assert "noeviction" in command
     assert redis["spec"]["volumeClaimTemplates"]
+
+
+def test_an_external_redis_takes_one_component(tmp_path: Path) -> None:
+    def path(*parts: str) -> str:
+        return os.path.relpath(K8S.joinpath(*parts), tmp_path.resolve())
+
+    mine = {
+        "namespace": "omnisift",
+        "resources": [path("overlays", "prod")],
+        "components": [path("components", "external-redis")],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(mine))
+    built = build_folder(tmp_path)
+    redis = [item for item in built if item["metadata"]["name"] == "redis"]
+    (service,) = (item for item in redis if item["kind"] == "Service")
+    assert service["spec"] == {"type": "ExternalName", "externalName": "redis.example.com"}
+    kubernetes_validate.validate(service, KUBERNETES[-1], strict=True)
+    assert not [item for item in built if item["kind"] == "StatefulSet"]
+
+
+def test_nodes_are_drained_one_pod_of_a_group_at_a_time() -> None:
+    workers = {name: pod for name, pod in ray_pods("prod").items() if name != "head"}
+    for name, template in workers.items():
+        budget = named("prod", "PodDisruptionBudget", name)["spec"]
+        assert budget["maxUnavailable"] == 1
+        assert matches(budget["selector"]["matchLabels"], template["metadata"]["labels"])
+
+
+def test_monitors_find_pods_and_their_ports() -> None:
+    pods = [template for template in ray_pods("prod").values()]
+    pods += [item["spec"]["template"] for item in of_kind("prod", "StatefulSet")]
+    for monitor in of_kind("prod", "PodMonitor"):
+        selector = monitor["spec"]["selector"]["matchLabels"]
+        found = [pod["spec"] for pod in pods if matches(selector, pod["metadata"]["labels"])]
+        assert found, monitor["metadata"]["name"]
+        for endpoint in monitor["spec"]["podMetricsEndpoints"]:
+            assert all(endpoint["port"] in port_names([spec]) for spec in found)
+
+
+def test_tls_comes_from_cert_manager_and_leads_to_the_api() -> None:
+    ingress = named("prod", "Ingress", "omnisift")
+    assert "cert-manager.io/cluster-issuer" in ingress["metadata"]["annotations"]
+    (tls,), (rule,) = ingress["spec"]["tls"], ingress["spec"]["rules"]
+    assert tls["hosts"] == [rule["host"]]
+    assert tls["secretName"]
+    (path,) = rule["http"]["paths"]
+    to = path["backend"]["service"]
+    service = named("prod", "Service", to["name"])
+    assert to["port"]["name"] in {port["name"] for port in service["spec"]["ports"]}
+
+
+@every_overlay
+def test_pods_have_ten_minutes_to_start(overlay: str) -> None:
+    for template in ray_pods(overlay).values():
+        (container,) = template["spec"]["containers"]
+        probe = container["startupProbe"]
+        assert probe["periodSeconds"] * probe["failureThreshold"] >= 600
 
 
 @every_overlay

@@ -1,6 +1,7 @@
 // The elements of the page and what they say. Decides nothing.
 
 import { sleep } from "./api.js";
+import { Feed } from "./feed.js";
 import { AudioStrip, Gauge } from "./gauges.js";
 import { History } from "./history.js";
 import { Overlay } from "./overlay.js";
@@ -44,6 +45,7 @@ export class Screen {
       history,
       timeline,
       chat: conversation,
+      feed: new Feed(page.feed),
       strip: new AudioStrip(page["audio-strip"]),
       overlay: new Overlay(
         page.overlay,
@@ -79,12 +81,13 @@ export class Screen {
     this.#live = live;
     page["session-id"].textContent = live.id;
     page.share.disabled = false;
-    const { history, timeline, strip, overlay, gauges, texts } = this.views;
+    const { history, timeline, strip, overlay, feed, gauges, texts } = this.views;
     for (const { picture } of history.units.values()) if (picture) URL.revokeObjectURL(picture);
     history.clear();
     timeline.clear();
     strip.clear();
     overlay.clear();
+    feed.clear();
     for (const gauge of Object.values(gauges)) gauge.clear();
     for (const text of Object.values(texts)) text.textContent = "-";
     if (this.#hasRules) this.#openRules();

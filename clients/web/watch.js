@@ -19,7 +19,7 @@ export class Watch {
 
   /**
    * @param {import("./omnisift.js").LiveSession} live
-   * @param {object} views history, timeline, gauges, strip, overlay, rules, chat
+   * @param {object} views history, timeline, gauges, strip, overlay, feed, rules, chat
    * @param {import("./film.js").Film | null} film of what is being sent, null for a viewer
    * @param {{onEvent: (event: object) => void, onLost: (error: Error | null) => void,
    *   onError: (error: Error) => void}} hooks
@@ -60,6 +60,8 @@ export class Watch {
     else if (event.type === "turn") this.#takeTurn(event);
     else if (event.type === "rule.matched") this.#takeMatch(event);
     else if (event.type === "scene.cut") this.#takeCut(event);
+    else if (event.type === "source.state") this.#views.feed.show(event);
+    else if (event.type === "session.connecting") this.#views.feed.hideOld();
     this.#hooks.onEvent(event);
   }
 

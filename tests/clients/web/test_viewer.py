@@ -138,6 +138,40 @@ def test_rules_are_added_and_their_matches_shown(service: RunningService, page: 
     expect(page.locator("#rule-list li")).to_have_count(0)
 
 
+def test_source_that_feeds_the_session_is_told_with_its_state(
+    service: RunningService, page: Page
+) -> None:
+    feed = stream(service)
+    watch(page, service, feed)
+    line = page.locator("#feed")
+    expect(page.locator("button.unit").nth(2)).to_be_attached()
+    expect(line).to_be_hidden()
+
+    camera = {"source_id": "src_1", "url": "rtsp://camera.lan/live", "speed": "realtime"}
+    for state, reason, text in (
+        ("connecting", None, "Fed by rtsp://camera.lan/live: connecting"),
+        ("live", None, "Fed by rtsp://camera.lan/live: live"),
+        ("reconnecting", "the stream ended", "reconnecting (the stream ended)"),
+        ("failed", "the source refuses: 401", "failed (the source refuses: 401)"),
+    ):
+        feed.add_event("source.state", **camera, state=state, reason=reason, since_s=1.0)
+        expect(line).to_have_attribute("data-state", state)
+        expect(line).to_contain_text(text)
+    service.fake.set_status(feed, "connecting")  # another publisher
+    expect(line).to_be_hidden()
+    feed.add_event(
+        "source.state",
+        source_id="src_2",
+        url=None,
+        speed="fast",
+        state="live",
+        reason=None,
+        since_s=1.0,
+    )
+
+    expect(line).to_have_text("Fed by an uploaded recording: live, played fast")
+
+
 def after_the_units(page: Page) -> Callable[[Route], None]:
     """Tell which routes there are when the session is shown already."""
 

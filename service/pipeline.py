@@ -105,6 +105,7 @@ class SessionPipeline:
         self._has_room = asyncio.Event()  # a chunk was taken, or none will be
         self._is_finishing = False
         self._is_over = False
+        self._num_under_way = 0
         self._encoded: asyncio.Queue[tuple[_Work, EncodedChunk] | None] = asyncio.Queue(1)
         self._events: asyncio.Queue[Event | None] = asyncio.Queue(MAX_PENDING_EVENTS)
 
@@ -117,6 +118,11 @@ class SessionPipeline:
     def num_pending(self) -> int:
         """Chunks that wait to be encoded."""
         return len(self._backlog)
+
+    @property
+    def is_idle(self) -> bool:
+        """All chunks that came are in context, or given up."""
+        return not self._backlog and self._num_under_way == 0
 
     def put(self, chunk: MediaChunk) -> None:
         """Queue a chunk; never waits. When too many wait, the oldest give way."""
@@ -156,7 +162,9 @@ class SessionPipeline:
             encoded = await self._attempt(
                 work, "encode", partial(self._stages.encoder.encode, chunk)
             )
-            if encoded is not None:
+            if encoded is None:
+                self._num_under_way -= 1
+            else:
                 await self._encoded.put((work, encoded))
         await self._encoded.put(None)
 
@@ -177,22 +185,26 @@ class SessionPipeline:
         while (chunk := self._backlog.pop()) is None and not self._is_finishing:
             self._has_news.clear()
             await self._has_news.wait()
+        self._num_under_way += chunk is not None
         self._has_room.set()
         return chunk
 
     async def _apply(self) -> None:
         while not self._is_over and (item := await self._encoded.get()) is not None:
-            work, encoded = item
-            compress = partial(self._stages.compressor.compress, self._session_id, encoded)
-            record = await self._attempt(work, "compress", compress)
-            if record is None:
-                continue
-            # the chunk is in the log now: should this fail, the next prefill reads it from there
-            await self._attempt(
-                work, "prefill", partial(self._stages.llm.append, self._session_id, record)
-            )
-            if "prefill" in work.stages_s:
-                self._report(work, record)
+            await self._add(*item)
+            self._num_under_way -= 1
+
+    async def _add(self, work: _Work, encoded: EncodedChunk) -> None:
+        compress = partial(self._stages.compressor.compress, self._session_id, encoded)
+        record = await self._attempt(work, "compress", compress)
+        if record is None:
+            return
+        # the chunk is in the log now: should this fail, the next prefill reads it from there
+        await self._attempt(
+            work, "prefill", partial(self._stages.llm.append, self._session_id, record)
+        )
+        if "prefill" in work.stages_s:
+            self._report(work, record)
 
     async def _attempt(
         self, work: _Work, stage: str, call: Callable[[], Awaitable[Result]]

@@ -18,6 +18,7 @@ from service.deployments.remote import RemoteIngest, RemoteLLM, RemoteSources, e
 from service.deployments.replica import Replica
 from service.egress import AllowList
 from service.errors import ServiceError
+from service.ingest.rescue import Rescue
 from service.metrics import merge_expositions
 from service.settings import Settings
 from service.traced import TracedLLM
@@ -69,7 +70,11 @@ class ApiDeployment:
 
     def __init__(self, settings: Settings, **handles: DeploymentHandle[Any]) -> None:
         self._settings = settings
-        self._backend = RemoteBackend(settings, Replica(settings), handles)
+        self._backend = backend = RemoteBackend(settings, Replica(settings), handles)
+        self._rescue = Rescue(
+            backend.store.sources, backend.sources.resume, lambda: backend.admission.is_draining
+        )
+        self._rescue.start()
 
     async def drain(self) -> None:
         """Take no more sessions: the whole service stops."""

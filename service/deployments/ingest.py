@@ -98,6 +98,11 @@ class IngestDeployment:
         call = self._worker.sources.add(session_id, url, speed, steal_from=steal_from)
         return await answer(call)
 
+    async def resume_source(
+        self, session_id: SessionId, *, steal_from: str | None = None
+    ) -> bool | ServiceError:
+        return await answer(self._worker.sources.resume(session_id, steal_from=steal_from))
+
     async def sources(
         self, session_id: SessionId, *, steal_from: str | None = None
     ) -> Sequence[SourceView] | ServiceError:

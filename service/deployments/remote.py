@@ -249,6 +249,10 @@ class RemoteSources:
         view: SourceView = await self._owned.call("add_source", session_id, url, speed)
         return view
 
+    async def resume(self, session_id: SessionId) -> bool:
+        is_there: bool = await self._owned.call("resume_source", session_id)
+        return is_there
+
     async def views(self, session_id: SessionId) -> tuple[SourceView, ...]:
         views: tuple[SourceView, ...] = await self._owned.call("sources", session_id)
         return views

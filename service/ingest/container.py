@@ -42,6 +42,7 @@ DENIALS: Final = (
 )
 UNREADABLE: Final = (av.InvalidDataError, av.EOFError, av.DemuxerNotFoundError)
 PACKETS_PER_READ: Final = 64
+ROUNDING_S: Final = 0.001
 MICROSECONDS: Final = 1_000_000
 
 
@@ -83,6 +84,7 @@ class Container:
         self._resampler = Resampler()
         self._discards: Counter[tuple[str, str]] = Counter()
         self._has_decoded = False
+        self._skipped_s = 0.0
         self._is_over = False
         self._is_cut = False
         # no start time is a very negative one here
@@ -115,6 +117,27 @@ class Container:
         """It was longer than what is read of one."""
         return self._is_cut
 
+    def skip(self, until_s: float) -> None:
+        """Leave out what comes before `until_s`, from where times count then; before any `read`.
+
+        An endless one is left as it is: what came before is gone.
+
+        Raises:
+            SourceUnreachable: What it is read from was lost.
+        """
+        if self.is_endless:
+            return
+        self._skipped_s = until_s
+        self._has_decoded = True  # by whoever played it up to there
+        if self._file is not None and not self._file.seekable():
+            return  # it is read up to there
+        try:
+            self._opened.seek(round((self._start_s + until_s) * MICROSECONDS))
+        except (av.FFmpegError, OSError) as error:
+            raise SourceUnreachable(_reason(error)) from None
+        self._continuity = Continuity(begins_s=None)
+        self._packets = self._opened.demux(*self._streams)
+
     def read(self) -> list[Picture | Sound]:
         """The next pictures and sounds, their `at_s` from the container's beginning.
 
@@ -129,7 +152,8 @@ class Container:
             if packet is None:
                 return self._end()
             found = [item for frame in self._decode(packet) if (item := self._item(frame))]
-            if any(item.at_s > self._limits.max_duration_s for item in found):
+            longest_s = self._limits.max_duration_s - self._skipped_s
+            if any(item.at_s > longest_s for item in found):
                 if self._limits.refuses_longer:
                     raise too_long(self._limits)
                 self._is_cut = True
@@ -209,7 +233,9 @@ class Container:
         if isinstance(frame, av.VideoFrame) and self._is_oversized(frame):
             self._discards[modality, "oversized"] += 1
             return None
-        at_s = self._continuity.place(frame.time - self._start_s)
+        at_s = self._continuity.place(frame.time - self._start_s) - self._skipped_s
+        if self._skipped_s and at_s < -ROUNDING_S:
+            return None
         if isinstance(frame, av.VideoFrame):
             return Picture(at_s, at_s, partial(to_rgb, frame))
         return Sound(at_s, at_s, partial(self._resampler.resample, frame))

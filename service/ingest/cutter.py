@@ -42,6 +42,7 @@ class Cutter:
         self._has_thumbnails = has_thumbnails
         self._is_recorded = is_recorded
         self._lead_s = lead_s
+        self._recorded_index: int | None = None
         self._cuts = CutDetector()
         self._num_undecodable: FrameCounts = Counter()
 
@@ -54,6 +55,11 @@ class Cutter:
     def is_recorded(self) -> bool:
         """The publisher is a recording: it can wait, and nothing of it may be given up."""
         return self._is_recorded
+
+    @property
+    def recorded_index(self) -> int | None:
+        """The chunk at which the present recording began; None for a live publisher."""
+        return self._recorded_index
 
     @property
     def lead_s(self) -> float:
@@ -115,8 +121,11 @@ class Cutter:
         now_s = begin.at_s - self._started_at_s
         free_s = self._chunker.next_s
         if begin.is_recorded:
-            self._lead_s = max(free_s, CHUNK_S * ceil(now_s / CHUNK_S)) - now_s
+            start_s = max(free_s, CHUNK_S * ceil(now_s / CHUNK_S))
+            self._lead_s = start_s - now_s
+            self._recorded_index = round(start_s / CHUNK_S)
         else:
+            self._recorded_index = None
             ahead_s = SLOT_S * ceil((free_s - now_s) / SLOT_S)
             self._lead_s = ahead_s if ahead_s > kept_s + CHUNK_S else kept_s
         self._chunker.declare(

@@ -3,14 +3,17 @@
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
+from service.clock import Clock
 from service.errors import AlreadyPublishing, BadRequest
 from service.ingest.config import SourcesConfig
-from service.ingest.origin import FileOrigin, Origin, find_origin
+from service.ingest.origin import FileOrigin, Origin, find_origin, reopen_origin
 from service.ingest.playback import Speed
 from service.ingest.pull import SourceView
+from service.ingest.pulls import orphan_view
 from service.ingest.session import IngestSession
 from service.ingest.uploads import Uploads
 from service.sessions.record import SessionId
+from service.sessions.store import SourceStore
 from service.source_errors import SourceNotFound
 from service.tasks import TaskSet
 
@@ -33,9 +36,13 @@ class Holder:
 class SourceDesk:
     """Takes orders for media. Its methods raise as `IngestWorker.offer` does, and as they say."""
 
-    def __init__(self, config: SourcesConfig, holder: Holder) -> None:
+    def __init__(
+        self, config: SourcesConfig, holder: Holder, kept: SourceStore, clock: Clock
+    ) -> None:
         self._config = config
         self._holder = holder
+        self._kept = kept
+        self._clock = clock
         self._uploads = Uploads(config.uploads, self._on_given_up)
         self._tasks = TaskSet()
 
@@ -53,14 +60,32 @@ class SourceDesk:
         origin = await find_origin(url, self._config.policy, self._config.limits)
         if origin.is_live and speed == "fast":
             raise BadRequest("a live source comes in real time", field="speed")
-        return await self._pull(session_id, origin, speed, steal_from)
+        return await self._pull(session_id, origin, url, speed, steal_from)
+
+    async def resume(self, session_id: SessionId, *, steal_from: str | None = None) -> bool:
+        """Go on with a source that fell silent, unless it turns out to be fetched here.
+
+        Returns:
+            False where there is nothing to go on with.
+        """
+        if await self._kept.find(session_id) is None:
+            return False
+        policy, limits = self._config.policy, self._config.limits
+        session = await self._holder.hold(session_id, steal_from)
+        try:
+            return await session.sources.resume(lambda url: reopen_origin(url, policy, limits))
+        finally:
+            await self._holder.forget(session)
 
     async def views(
         self, session_id: SessionId, *, steal_from: str | None = None
     ) -> Sequence[SourceView]:
         """What came for a session since this replica holds it, oldest first."""
         session = self._holder.find(session_id)
-        return () if session is None else session.sources
+        if session is not None and session.sources.views:
+            return session.sources.views
+        kept = await self._kept.find(session_id)
+        return () if kept is None else (orphan_view(kept, self._clock()),)
 
     async def remove(
         self, session_id: SessionId, source_id: str, *, steal_from: str | None = None
@@ -71,9 +96,16 @@ class SourceDesk:
             SourceNotFound: There is no such source here.
         """
         session = self._holder.find(session_id)
-        if session is None:
+        if session is not None:
+            await session.sources.remove(source_id)
+            return
+        if await self._kept.find(session_id) is None:
             raise SourceNotFound(source_id)
-        await session.remove_source(source_id)
+        session = await self._holder.hold(session_id, steal_from)
+        try:
+            await session.sources.remove(source_id)
+        finally:
+            await self._holder.forget(session)
 
     async def begin_upload(self, session_id: SessionId, *, steal_from: str | None = None) -> str:
         """Begin to take a recording in parts, and name it."""
@@ -121,7 +153,7 @@ class SourceDesk:
         """
         file = self._uploads.take(session_id, upload_id)
         origin = await FileOrigin.of(file, self._config.limits)
-        return await self._pull(session_id, origin, speed, steal_from)
+        return await self._pull(session_id, origin, None, speed, steal_from)
 
     async def abort_upload(
         self, session_id: SessionId, upload_id: str, *, steal_from: str | None = None
@@ -145,7 +177,12 @@ class SourceDesk:
         await self._tasks.aclose()
 
     async def _pull(
-        self, session_id: SessionId, origin: Origin, speed: Speed, steal_from: str | None
+        self,
+        session_id: SessionId,
+        origin: Origin,
+        url: str | None,
+        speed: Speed,
+        steal_from: str | None,
     ) -> SourceView:
         try:
             session = await self._holder.hold(session_id, steal_from)
@@ -153,7 +190,7 @@ class SourceDesk:
             origin.close()
             raise
         try:
-            return await session.pull(origin, speed)
+            return await session.sources.add(origin, url, speed)
         finally:
             await self._holder.forget(session)
 

@@ -6,7 +6,7 @@ thread: arrived media is looked at every `tick_s`, all of it in one visit to tha
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 
@@ -38,6 +38,7 @@ class Intake(RoomySink):
         around: What sessions share.
         config: Limits.
         on_media: Told of every arrival, with its Unix time.
+        on_placed: Told at which chunk a recording begins, before that one goes anywhere.
     """
 
     def __init__(
@@ -46,11 +47,15 @@ class Intake(RoomySink):
         around: Surroundings,
         config: IngestConfig,
         on_media: Callable[[float], None],
+        on_placed: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         self._session_id = session_id
         self._around = around
         self._config = config
         self._on_media = on_media
+        self._on_placed = on_placed
+        self._placed_index: int | None = None
+        self._is_cutting = False
         self._queue = MediaQueue(config.queue)
         self._sampler = FrameSampler()
         self._recorded_s: float | None = None  # when a recording began; None for live publishers
@@ -71,6 +76,13 @@ class Intake(RoomySink):
     def num_pending(self) -> int:
         """Chunks that wait for the stages."""
         return 0 if self._pipeline is None else self._pipeline.num_pending
+
+    @property
+    def is_settled(self) -> bool:
+        """All that has come is in context, or given up."""
+        is_cut = self._taping is None or self._taping.cutter.is_idle
+        is_through = self._pipeline is None or self._pipeline.is_idle
+        return not self._queue and not self._is_cutting and is_cut and is_through
 
     def begin(self, *, has_video: bool, has_audio: bool, is_recorded: bool = False) -> float:
         """What follows is a new publisher's; returns the Unix time of this moment.
@@ -184,18 +196,28 @@ class Intake(RoomySink):
         self._has_room.set()
         if not items and cutter.is_idle:
             return
+        self._is_cutting = True
         try:
             chunks = await taping.cut(items, now_s)
+            await self._tell_placed(cutter.recorded_index)
+            for chunk in chunks:
+                if cutter.is_recorded:
+                    await pipeline.wait_room()
+                pipeline.put(chunk)
         except Exception:
             # a bug, which costs what had arrived but not the session
             logger.exception("media lost", extra={"session_id": self._session_id})
             return
-        for chunk in chunks:
-            if cutter.is_recorded:
-                await pipeline.wait_room()
-            pipeline.put(chunk)
+        finally:
+            self._is_cutting = False
         for (modality, result), number in cutter.take_counts().items():
             self._count(modality, result, number)
+
+    async def _tell_placed(self, index: int | None) -> None:
+        if index != self._placed_index:
+            self._placed_index = index
+            if index is not None and self._on_placed is not None:
+                await self._on_placed(index)
 
     def _is_sampled(self, picture: Picture) -> bool:
         origin_s = self._started_at_s if self._recorded_s is None else self._recorded_s

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import BinaryIO, Protocol
 
+from service.errors import ServiceError
 from service.ingest import rtsp
 from service.ingest.container import Container, ContainerLimits, open_container
 from service.ingest.http_file import HttpFile
@@ -141,6 +142,30 @@ class RtspOrigin(Origin):
         pass  # nothing is open yet
 
 
+class LostOrigin(Origin):
+    """What was there and cannot be opened now; `error` says why."""
+
+    def __init__(self, url: str | None, error: ServiceError) -> None:
+        self._url = url
+        self._error = error
+
+    @property
+    def url(self) -> str | None:
+        return self._url
+
+    @property
+    def is_live(self) -> bool:
+        return False
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[Opener]:
+        raise self._error
+        yield  # a generator needs one
+
+    def close(self) -> None:
+        pass  # nothing is open
+
+
 async def find_origin(url: str, policy: SourcePolicy, limits: ContainerLimits) -> Origin:
     """What a client's URL leads to, once it has been checked.
 
@@ -157,4 +182,35 @@ async def find_origin(url: str, policy: SourcePolicy, limits: ContainerLimits) -
     return kind(url, policy, limits)
 
 
-__all__ = ["FileOrigin", "HttpOrigin", "Opener", "Origin", "RtspOrigin", "find_origin"]
+async def reopen_origin(url: str | None, policy: SourcePolicy, limits: ContainerLimits) -> Origin:
+    """The origin of a source that was begun elsewhere; what is wrong with it, it says when played.
+
+    Args:
+        url: As it was given; None for an upload.
+        policy: What may be opened.
+        limits: What is decoded.
+    """
+    if url is None:
+        return LostOrigin(
+            None, SourceDenied("the recording is lost with its replica; send it again")
+        )
+    if not url.lower().startswith("file:"):
+        # checked as it is connected, again and again: a name that does not resolve now may later
+        kind = RtspOrigin if url.partition(":")[0].lower() in rtsp.SCHEMES else HttpOrigin
+        return kind(url, policy, limits)
+    try:
+        return await find_origin(url, policy, limits)
+    except ServiceError as error:
+        return LostOrigin(shown_url(url), error)
+
+
+__all__ = [
+    "FileOrigin",
+    "HttpOrigin",
+    "LostOrigin",
+    "Opener",
+    "Origin",
+    "RtspOrigin",
+    "find_origin",
+    "reopen_origin",
+]

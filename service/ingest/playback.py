@@ -104,6 +104,7 @@ async def play(
     clock: Clock,
     *,
     pace: Pace,
+    skip_s: float = 0.0,
     on_open: Callable[[Container], Awaitable[None]] | None = None,
 ) -> Container:
     """Play a container to its end, and return it; see `Playback`.
@@ -113,6 +114,7 @@ async def play(
         sink: Where the media goes.
         clock: Unix time.
         pace: As of `Playback`.
+        skip_s: Seconds at the beginning of a recording that are left out.
         on_open: Called once it is open.
 
     Raises:
@@ -123,6 +125,8 @@ async def play(
     decoder = _Decoder()
     try:
         container = await decoder.run(partial(decoder.open, open_container))
+        if skip_s > 0:
+            await decoder.run(partial(container.skip, skip_s))
         kinds = container.kinds
         began_s = sink.begin(
             has_video="video" in kinds, has_audio="audio" in kinds, is_recorded=pace != "live"

@@ -5,8 +5,8 @@ connecting ──> live ──> ended
     │           v │
     └──> reconnecting ──> failed
 
-Only what is live is tried again, with growing pauses, until it has been away for too long. Knows
-nothing about sessions.
+Only what is live is tried again, with growing pauses, until it has been away for too long. One that
+another replica goes on with begins as reconnecting. Knows nothing about sessions.
 """
 
 import asyncio
@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 State = Literal["connecting", "live", "reconnecting", "ended", "failed"]
 CUT = "it is longer than what is played of one"
+STOPPED = "stopped"
+MOVES = "it moves to another replica"
+MOVED = "the replica that fetched it is gone"
 STEADY_S = 10.0  # what was live for so long is tried again at once
 LAST_STATES = frozenset({"ended", "failed"})
 
@@ -72,6 +75,8 @@ class Pull(MediaSource):
         clock: Unix time.
         retry: Pauses between attempts; `deadline_s` is how long a live source may be away.
         tell: Told of every state.
+        skip_s: Seconds of a recording that were played before.
+        is_resumed: Another replica has fetched it up to now.
     """
 
     def __init__(
@@ -83,16 +88,29 @@ class Pull(MediaSource):
         clock: Clock,
         retry: RetryConfig,
         tell: Tell,
+        *,
+        skip_s: float = 0.0,
+        is_resumed: bool = False,
     ) -> None:
         self._origin = origin
         self._sink = sink
         self._clock = clock
         self._retry = retry
         self._tell = tell
-        self._view = SourceView(source_id, origin.url, speed, "connecting", None, clock())
+        self._skip_s = skip_s
+        self._last_words: tuple[State, str] | None = ("ended", STOPPED)
+        state: State = "reconnecting" if is_resumed else "connecting"
+        reason = MOVED if is_resumed else None
+        self._view = SourceView(source_id, origin.url, speed, state, reason, clock())
+        self._begun = self._view
         self._is_endless = origin.is_live
         self._tasks = TaskSet()
         self._gone = asyncio.Event()
+
+    @property
+    def begun(self) -> SourceView:
+        """How it stood at first."""
+        return self._begun
 
     @property
     def view(self) -> SourceView:
@@ -103,19 +121,23 @@ class Pull(MediaSource):
         """Begin to fetch."""
         self._tasks.spawn(self._run(), name=f"source {self._view.id}")
 
+    def leave(self, last_words: tuple[State, str] | None) -> None:
+        """Choose what closing tells: state and reason, or nothing; without it, that it stopped."""
+        self._last_words = last_words
+
     async def wait_gone(self) -> None:
         await self._gone.wait()
 
     async def aclose(self) -> None:
         await self._tasks.aclose()
         self._origin.close()
-        if not self._view.is_over:
-            await self._enter("ended", "stopped")
+        if not self._view.is_over and self._last_words is not None:
+            await self._enter(*self._last_words)
         self._gone.set()
 
     async def _run(self) -> None:
         try:
-            await self._enter("connecting")
+            await self._enter(self._view.state, self._view.reason)
             await self._follow()
         except Exception:
             logger.exception("source failed")
@@ -148,7 +170,12 @@ class Pull(MediaSource):
         try:
             async with self._origin.connected() as opener:
                 container = await play(
-                    opener, self._sink, self._clock, pace=pace, on_open=self._on_open
+                    opener,
+                    self._sink,
+                    self._clock,
+                    pace=pace,
+                    skip_s=self._skip_s,
+                    on_open=self._on_open,
                 )
         except ServiceError as error:
             return error
@@ -166,4 +193,4 @@ class Pull(MediaSource):
         await self._tell(self._view)
 
 
-__all__ = ["Pull", "SourceView", "State", "Tell"]
+__all__ = ["MOVED", "MOVES", "STOPPED", "Pull", "SourceView", "State", "Tell"]

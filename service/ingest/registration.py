@@ -37,6 +37,11 @@ class Registration:
         self._told: SessionStatus | None = None
         self._telling = asyncio.Lock()
 
+    @property
+    def lease(self) -> Lease | None:
+        """The lease as it was claimed last; None before `open`."""
+        return self._lease
+
     async def open(self, steal_from: str | None) -> Session:
         """Claim the session for this replica and read its record.
 

@@ -7,10 +7,10 @@ about other sessions.
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 from service.errors import (
     AlreadyPublishing,
@@ -20,27 +20,32 @@ from service.errors import (
     SessionNotFound,
     Unavailable,
 )
-from service.events import Event
 from service.ingest.config import IngestConfig, Surroundings
-from service.ingest.container import Container
 from service.ingest.intake import Intake
 from service.ingest.liveness import Liveness
-from service.ingest.origin import Origin
 from service.ingest.peer import Peer
-from service.ingest.playback import Playback, Speed
-from service.ingest.pull import Pull, SourceView
+from service.ingest.playback import RoomySink
+from service.ingest.pulls import Pulls
 from service.ingest.recording.recorder import Recorder
 from service.ingest.registration import Registration
 from service.ingest.sdp import Offer, parse_fragment
 from service.ingest.source import Feed, MediaSource
 from service.ingest.whip import WhipAnswer, check_trickle
 from service.sessions.record import SessionId, SessionStatus
-from service.source_errors import SourceNotFound
 from service.tasks import TaskSet
 
 logger = logging.getLogger(__name__)
 
 RESOURCE_BYTES = 8
+
+
+class StartedSource(MediaSource, Protocol):
+    """One that waits for its `start`."""
+
+    def start(self) -> None: ...
+
+
+Started = TypeVar("Started", bound=StartedSource)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +91,16 @@ class IngestSession:
         self._changing = asyncio.Lock()  # publishers change one at a time
         self._registration = Registration(session_id, around, lease_s=config.lease_s)
         self._liveness = Liveness(config.liveness, around.clock())
-        self._intake = Intake(session_id, around, config, lambda now_s: self._liveness.media(now_s))
+        self.sources = Pulls(self, around, config.sources, self._registration)
+        self._intake = Intake(
+            session_id,
+            around,
+            config,
+            on_media=lambda now_s: self._liveness.media(now_s),
+            on_placed=self.sources.place,
+        )
         self._intake_task: asyncio.Task[None] | None = None
         self._publisher: Publisher | None = None
-        self._pulls: dict[str, Pull] = {}
         self._idle_reason = ""
         self._is_cared_for = False
         self._is_closed = False
@@ -99,6 +110,11 @@ class IngestSession:
     def has_publisher(self) -> bool:
         """Somebody publishes, or is about to."""
         return self._publisher is not None or self._changing.locked()
+
+    @property
+    def publisher_id(self) -> str | None:
+        """Name of the connection, or source, that publishes; None: nobody does."""
+        return None if self._publisher is None else self._publisher.resource_id
 
     @property
     def has_begun(self) -> bool:
@@ -154,55 +170,21 @@ class IngestSession:
         await self._try_tell()
         return feed
 
-    async def play(self, open_container: Callable[[], Container], speed: Speed) -> Playback:
-        """Let a recording in, and play it to its end; raises as `answer` does."""
-        async with self._change():
-            playback = Playback(open_container, self._intake, self._around.clock, pace=speed)
-            self._begin(playback, None)
-            playback.start()
-        await self._try_tell()
-        return playback
+    async def let_in(
+        self, make: Callable[[RoomySink], Awaitable[Started]], *, resource_id: str | None = None
+    ) -> Started:
+        """Let a publisher in that is made for the session's place; raises as `answer` does.
 
-    async def pull(self, origin: Origin, speed: Speed) -> SourceView:
-        """Let a source in that is fetched from here; raises as `answer` does."""
-        try:
-            async with self._change():
-                source_id = f"src_{secrets.token_urlsafe(RESOURCE_BYTES)}"
-                pull = Pull(
-                    source_id,
-                    origin,
-                    speed,
-                    self._intake,
-                    self._around.clock,
-                    self._config.sources.retry,
-                    self._tell_source,
-                )
-                self._begin(pull, None, resource_id=source_id)
-                self._remember(pull)
-                begun = pull.view
-                pull.start()
-        except BaseException:
-            origin.close()
-            raise
-        await self._try_tell()
-        return begun
-
-    @property
-    def sources(self) -> tuple[SourceView, ...]:
-        """The latest sources, oldest first."""
-        return tuple(pull.view for pull in self._pulls.values())
-
-    async def remove_source(self, source_id: str) -> None:
-        """Stop a source if it still plays, and tell of it no more.
-
-        Raises:
-            SourceNotFound: There is no such source.
+        Args:
+            make: Makes it once the place is free, of where its media goes.
+            resource_id: Its name; None: any.
         """
-        if source_id not in self._pulls:
-            raise SourceNotFound(source_id)
-        with suppress(SessionNotFound):  # it is over
-            await self.hangup(source_id)
-        self._pulls.pop(source_id, None)
+        async with self._change():
+            source = await make(self._intake)
+            self._begin(source, None, resource_id=resource_id)
+            source.start()
+        await self._try_tell()
+        return source
 
     async def keep(self) -> None:
         """Keep the session on this replica while its media is on its way here."""
@@ -266,12 +248,19 @@ class IngestSession:
 
     async def park(self, *, drain_s: float) -> None:
         """Close, and leave the session idle for whichever replica its publisher comes back to."""
+        self.sources.leave()
         await self.close(drain_s=drain_s)
         with suppress(ServiceError):
             await self._registration.confirm()  # the publisher may be back elsewhere already
             if self.has_begun:
                 await self._try_tell()
             await self._registration.release()
+            await self.sources.hand_over()
+
+    async def abandon(self) -> None:
+        """Close without a word: the session is over, or another replica's."""
+        self.sources.abandon()
+        await self.close()
 
     @asynccontextmanager
     async def _change(self) -> AsyncIterator[None]:
@@ -302,21 +291,6 @@ class IngestSession:
             self._intake_task = self._tasks.spawn(self._take_in(), name=f"intake {self.id}")
         self._start_care()
         return publisher
-
-    def _remember(self, pull: Pull) -> None:
-        self._pulls[pull.view.id] = pull
-        if len(self._pulls) > self._config.sources.max_listed:
-            del self._pulls[next(iter(self._pulls))]  # those before the last are over
-
-    async def _tell_source(self, view: SourceView) -> None:
-        logger.info("source is %s", view.state, extra={"session_id": self.id})
-        self._around.metrics.source_states_total.labels(state=view.state).inc()
-        data = asdict(view)
-        event = Event("source.state", self.id, view.since_s, {"source_id": data.pop("id"), **data})
-        try:
-            await self._around.store.publish(event)
-        except ServiceError as error:
-            logger.warning("source not told: %s", error, extra={"session_id": self.id})
 
     def _start_care(self) -> None:
         if not self._is_cared_for:
@@ -361,6 +335,7 @@ class IngestSession:
                 return
             try:
                 await self._registration.renew()
+                await self.sources.care(is_settled=self._intake.is_settled)
                 await self._tell()
             except (SessionEnded, SessionNotFound, NotOwner):
                 self._on_over(self, None)

@@ -18,7 +18,7 @@ from service.ingest.config import IngestConfig, Surroundings
 from service.ingest.container import Container
 from service.ingest.desk import Holder, SourceDesk
 from service.ingest.peer import DecodeFailures
-from service.ingest.playback import Playback, Speed
+from service.ingest.playback import Playback, RoomySink, Speed
 from service.ingest.ports import limit_udp_ports
 from service.ingest.recording.recorder import Recorder
 from service.ingest.recording.recordings import Recordings
@@ -50,7 +50,7 @@ class IngestWorker:
         self._recordings = Recordings(config.recording)
         self._opening = asyncio.Lock()
         holder = Holder(self._hold, self._sessions.get, self._forget_unused)
-        self._desk = SourceDesk(config.sources, holder)
+        self._desk = SourceDesk(config.sources, holder, around.store.sources, around.clock)
         self._tasks = TaskSet()
         self._is_draining = False
         self._has_ports = config.udp_ports is None
@@ -119,7 +119,7 @@ class IngestWorker:
         """Publish a recording, as `open_container` opens it; raises as `offer` does."""
         session = await self._hold(session_id, None)
         try:
-            return await session.play(open_container, speed)
+            return await self._play(session, open_container, speed)
         finally:
             await self._forget_unused(session)
 
@@ -143,7 +143,7 @@ class IngestWorker:
         open_file = partial(open_clip, origin, kind, self._config.clip)
         session = await self._hold(session_id, steal_from)
         try:
-            playback = await session.play(open_file, "fast")
+            playback = await self._play(session, open_file, "fast")
         finally:
             await self._forget_unused(session)
         await playback.wait_gone()
@@ -293,6 +293,14 @@ class IngestWorker:
             self._count()
             return session
 
+    async def _play(
+        self, session: IngestSession, open_container: Callable[[], Container], speed: Speed
+    ) -> Playback:
+        async def make(sink: RoomySink) -> Playback:
+            return Playback(open_container, sink, self._around.clock, pace=speed)
+
+        return await session.let_in(make)
+
     async def _run_recording(self, session: IngestSession, recorder: Recorder) -> None:
         try:
             await recorder.run()
@@ -344,7 +352,7 @@ class IngestWorker:
             return
         if reason is None:
             self._let_go(session.id)
-            await session.close()
+            await session.abandon()
             return
         with suppress(SessionNotFound):
             end = partial(self.end, session.id, reason)

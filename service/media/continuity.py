@@ -11,11 +11,14 @@ class Continuity:
 
     Damaged or joined recordings jump by hours. A jump moves all that follows, of all tracks, to
     where the recording was; what is in order stays as it is.
+
+    Args:
+        begins_s: Where it begins; None: wherever its first frame is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, begins_s: float | None = 0.0) -> None:
         self._offset_s = 0.0
-        self._last_s = 0.0
+        self._last_s = begins_s
         self._num_jumps = 0
 
     @property
@@ -26,6 +29,8 @@ class Continuity:
     def place(self, pts_s: float) -> float:
         """Where a frame belongs, in seconds."""
         at_s = pts_s + self._offset_s
+        if self._last_s is None:
+            self._last_s = at_s
         if not -MAX_BACK_S <= at_s - self._last_s <= MAX_FORWARD_S:
             self._num_jumps += 1
             self._offset_s += self._last_s - at_s

@@ -12,6 +12,7 @@ from compressor.tokens import TokenCounts
 from service.errors import BadRequest, CorruptRecord
 from service.events import Event
 from service.sessions.record import (
+    KeptSource,
     Rule,
     RuleState,
     Session,
@@ -115,6 +116,20 @@ def decode_rule(data: bytes) -> Rule:
         return Rule(**json.loads(data))
     except (TypeError, ValueError) as exc:
         raise CorruptRecord(f"rule: {type(exc).__name__}: {exc}") from exc
+
+
+def encode_source(source: KeptSource) -> bytes:
+    """A source as JSON."""
+    return json.dumps(asdict(source), sort_keys=True).encode()
+
+
+def decode_source(data: bytes) -> KeptSource:
+    """The source of `encode_source`'s bytes. Raises `CorruptRecord`."""
+    try:
+        return KeptSource(**json.loads(data))
+    except (TypeError, ValueError) as exc:
+        # no more than the kind of error: the data holds passwords
+        raise CorruptRecord(f"source: {type(exc).__name__}") from None
 
 
 def encode_rule_state(state: RuleState) -> bytes:

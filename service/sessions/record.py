@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import NewType
 
 from compressor.tokens import CompressedChunk, TokenCounts
-from service.media.chunk import NO_MARKS, Gap, Marks
+from service.media.chunk import CHUNK_S, NO_MARKS, Gap, Marks
 
 SessionId = NewType("SessionId", str)
 NO_TOKENS = TokenCounts(0, 0)
@@ -143,6 +143,30 @@ class RuleState:
     fired_at_s: float | None = None
     is_armed: bool = True
     index: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSource:
+    """What another replica needs to go on with media that one fetches for a session.
+
+    Attributes:
+        url: As it was given, password and all; None for an upload, which dies with its replica.
+        speed: Of a recording: "realtime" or "fast".
+        skip_s: Seconds of the recording that were in the log before it was begun this time.
+        from_index: The chunk at which it began this time; None before it is known.
+    """
+
+    id: str
+    url: str | None = field(repr=False)
+    speed: str
+    skip_s: float = 0.0
+    from_index: int | None = None
+
+    def played_s(self, last_index: int) -> float:
+        """How many seconds of a recording are in a log that ends at `last_index`."""
+        if self.from_index is None:
+            return self.skip_s
+        return self.skip_s + max(0, last_index + 1 - self.from_index) * CHUNK_S
 
 
 @dataclass(frozen=True, slots=True)

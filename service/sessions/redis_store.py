@@ -34,6 +34,7 @@ from service.sessions.record import (
     Turn,
 )
 from service.sessions.redis_client import RedisClient, RedisClientConfig
+from service.sessions.redis_sources import RedisSources
 from service.sessions.store import Lease, SessionStore, Verdict
 
 PAGE_CHUNKS: Final = 8  # log entries read in one reply: a long log holds nobody up
@@ -86,6 +87,7 @@ class RedisSessionStore(SessionStore):
         self._client = client
         self._watch_client = watch_client
         self._config = config
+        self.sources = RedisSources(client, ttl_s=config.ttl_s)
         self._last_read: OrderedDict[SessionId, Session] = OrderedDict()
         self._watchers = asyncio.Semaphore(config.max_watchers)
 

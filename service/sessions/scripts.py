@@ -3,7 +3,8 @@
 Layout of session `sid`; the braces keep its keys in one slot of a cluster:
 
     omnisift:{sid}:meta     hash    the record (see fields.py), and per stage `<stage>.owner`,
-                                    `.epoch`, `.expires_ms` and `.claim`
+                                    `.epoch`, `.expires_ms` and `.claim`; `source`: what is
+                                    fetched for it
     omnisift:{sid}:log      stream  chunk records, entry id `<index>-1`
     omnisift:{sid}:sizes    list    bytes of each log entry, oldest first
     omnisift:{sid}:turns    zset    turns by order of arrival
@@ -13,6 +14,8 @@ Layout of session `sid`; the braces keep its keys in one slot of a cluster:
 
     omnisift:sessions       zset    ids of all sessions by creation, forgotten ones perhaps too
     omnisift:{key:id}:sessions      likewise, of one API key
+    omnisift:sources        zset    ids of sessions with a source, by when its replica said last
+                                    that it has it; 0: it has let go of it
 
 All keys of a session expire together: `ttl_ms` after the last write while it is open, once at a
 fixed time after it has ended. Leases are timed by the server's clock. Only commands of Redis 6.2
@@ -28,6 +31,7 @@ from typing import Final
 from service.sessions.record import SessionId
 
 INDEX_KEY: Final = "omnisift:sessions"
+SOURCES_KEY: Final = "omnisift:sources"
 PARTS: Final = ("meta", "log", "sizes", "turns", "events", "rules", "states")
 
 
@@ -98,6 +102,7 @@ END: Final = f"""{_PRELUDE}{_KNOWN}
 if status == 'ended' then return {{'ok', get('ending') == ARGV[4] and 1 or 0}} end
 touch(ARGV[1])
 set('status', 'ended', 'end_reason', ARGV[2], 'ended_at_s', ARGV[3], 'ending', ARGV[4])
+redis.call('HDEL', META, 'source')
 return {{'ok', 1}}
 """
 
@@ -156,6 +161,33 @@ redis.call('HINCRBY', META, 'video_kept', ARGV[12])
 redis.call('HINCRBY', META, 'audio_kept', ARGV[13])
 touch(ARGV[1])
 return {{'ok', 1}}
+"""
+
+# ttl_ms replica epoch source (none: '') -> ok | owned owner
+KEEP_SOURCE: Final = f"""{_PRELUDE}{_OPEN}
+if get('ingest.owner') ~= ARGV[2] or get('ingest.epoch') ~= ARGV[3] then
+  return {{'owned', get('ingest.owner') or ''}}
+end
+if ARGV[4] == '' then redis.call('HDEL', META, 'source') else set('source', ARGV[4]) end
+touch(ARGV[1])
+return {{'ok'}}
+"""
+
+_NOW: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+
+# of the index of sources: session_id -> ok
+BEAT_SOURCE: Final = f"""{_NOW}
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+return {{'ok'}}
+"""
+
+# likewise: silent_ms limit -> ok session_id ...
+SILENT_SOURCES: Final = f"""{_NOW}
+local found = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[1], 'LIMIT', 0, ARGV[2])
+return {{'ok', unpack(found)}}
 """
 
 # ttl_ms lag_s -> ok

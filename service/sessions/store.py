@@ -7,6 +7,7 @@ from typing import Protocol
 from service.events import Event
 from service.sessions.record import (
     ChunkRecord,
+    KeptSource,
     Rule,
     RuleState,
     Session,
@@ -49,11 +50,50 @@ class Verdict:
     event: Event | None = None
 
 
+class SourceStore(Protocol):
+    """What is fetched for sessions, and by whom; every method raises `StoreUnavailable`.
+
+    A session has one source at most. Whoever fetches it says so now and then.
+    """
+
+    async def keep(self, lease: Lease, source: KeptSource | None) -> None:
+        """Keep what the lease's owner fetches for the session; None: no longer anything.
+
+        Raises:
+            NotOwner: The lease was lost (fenced).
+            SessionEnded: It is over.
+            SessionNotFound: There is no such session.
+        """
+        ...
+
+    async def find(self, session_id: SessionId) -> KeptSource | None:
+        """What is fetched for the session."""
+        ...
+
+    async def beat(self, session_id: SessionId) -> None:
+        """Say that the session's source is being fetched."""
+        ...
+
+    async def let_go(self, session_id: SessionId) -> None:
+        """Say that nobody fetches it now: it is silent at once."""
+        ...
+
+    async def silent(self, silent_s: float, *, limit: int) -> Sequence[SessionId]:
+        """Sessions whose source nobody has said to fetch for `silent_s`, longest first."""
+        ...
+
+    async def drop(self, session_id: SessionId) -> None:
+        """The session has no source, so that its silence means nothing."""
+        ...
+
+
 class SessionStore(Protocol):
     """Every method raises `StoreUnavailable` when the store cannot be reached.
 
     Methods that take a session id raise `SessionNotFound` for one that is not there.
     """
+
+    sources: SourceStore
 
     async def create(
         self,

@@ -7,11 +7,13 @@ from contextlib import aclosing, asynccontextmanager
 from clients.sdk import AsyncClient, errors
 from clients.sdk.events import ChunkEvent, Event
 from clients.sdk.media.synthetic import open_synthetic
+from clients.sdk.models import TimelineChunk
 from clients.sdk.publish import publish
 from tests.eventually import eventually
 
 # on a busy machine a killed replica takes long to start again
 RECOVERED_S = 60.0
+MODALITIES = {"video", "audio"}
 
 
 @asynccontextmanager
@@ -48,3 +50,13 @@ async def events(client: AsyncClient, session_id: str) -> list[Event]:
 
 def indices(told: Sequence[Event]) -> list[int]:
     return [event.index for event in told if isinstance(event, ChunkEvent)]
+
+
+def assert_covered(chunks: Sequence[TimelineChunk]) -> None:
+    """What is not in the log is in a gap, in both modalities, and there is such a gap."""
+    end_s = 0.0
+    for chunk in chunks:
+        if chunk.start_s > end_s:
+            assert {gap.modality for gap in chunk.gaps if gap.start_s <= end_s} == MODALITIES, chunk
+        end_s = chunk.end_s
+    assert {gap.modality for chunk in chunks for gap in chunk.gaps} == MODALITIES

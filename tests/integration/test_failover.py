@@ -1,7 +1,6 @@
 """A process dies in the middle of a stream: the session goes on elsewhere, nothing is lost."""
 
 import asyncio
-from collections.abc import Sequence
 from contextlib import aclosing
 
 import pytest
@@ -9,14 +8,12 @@ import pytest
 from chaos.replicas import kill
 from clients.sdk import AsyncClient, errors
 from clients.sdk.events import DroppedEvent, Event
-from clients.sdk.models import TimelineChunk
 from service.sessions.record import SessionId, Stage
 from service.sessions.redis_store import RedisSessionStore
 from tests.eventually import eventually
-from tests.integration.streams import events, has_chunks, indices, live
+from tests.integration.streams import assert_covered, events, has_chunks, indices, live
 
 pytestmark = [pytest.mark.ray, pytest.mark.redis, pytest.mark.webrtc]
-MODALITIES = {"video", "audio"}
 HOLDERS = (Stage.COMPRESSOR, Stage.LLM)
 
 
@@ -85,13 +82,3 @@ async def test_watcher_and_questions_survive_the_death_of_the_http_side(
         watching.cancel()
 
     assert indices(seen) == list(range(len(indices(seen))))
-
-
-def assert_covered(chunks: Sequence[TimelineChunk]) -> None:
-    """What is not in the log is in a gap, in both modalities, and there is such a gap."""
-    end_s = 0.0
-    for chunk in chunks:
-        if chunk.start_s > end_s:
-            assert {gap.modality for gap in chunk.gaps if gap.start_s <= end_s} == MODALITIES, chunk
-        end_s = chunk.end_s
-    assert {gap.modality for chunk in chunks for gap in chunk.gaps} == MODALITIES

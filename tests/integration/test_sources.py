@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from clients.sdk import AsyncClient, BadRequest, SourceEvent
+from chaos.replicas import kill
+from clients.sdk import AsyncClient, BadRequest, SourceEvent, errors
 from service.demo.clip import make_clip
+from tests.camera import camera
 from tests.eventually import eventually
+from tests.free_port import free_port
+from tests.integration.streams import RECOVERED_S, assert_covered, events, has_chunks
 from tests.web import send, web_server
 
 pytestmark = [pytest.mark.ray, pytest.mark.redis]
@@ -53,6 +57,64 @@ async def test_a_recording_is_fetched_where_the_operator_allows_it(
     assert await client.list_sources(session.id) == ()
     with pytest.raises(BadRequest, match="OMNISIFT_SOURCES__HOSTS"):
         await client.add_source(session.id, "http://192.168.0.1/clip.mp4")
+
+
+@pytest.mark.long
+async def test_a_camera_goes_on_by_itself_though_its_replica_dies(client: AsyncClient) -> None:
+    session = await client.create_session()
+    async with camera(free_port(), "user", "pass") as url:
+        await client.add_source(session.id, url.replace("//", "//user:pass@"))
+        await has_chunks(client, session.id, 2)
+        kill("Ingest")
+        await until_state(client, session.id, "reconnecting")
+        await until_state(client, session.id, "live")
+        before = await client.get_session(session.id)
+        await has_chunks(client, session.id, before.chunks + 2)
+        [source] = await client.list_sources(session.id)
+        await client.remove_source(session.id, source.id)
+        told = await events(client, session.id)
+
+    assert source.url == url
+    assert [event.state for event in told if isinstance(event, SourceEvent)] == [
+        "connecting",
+        "live",
+        "reconnecting",
+        "live",
+        "ended",
+    ]
+    assert_covered((await client.timeline(session.id)).chunks)
+
+
+@pytest.mark.long
+async def test_a_recording_goes_on_where_its_log_ends_though_its_replica_dies(
+    client: AsyncClient, tmp_path: Path
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4")
+    content = clip.path.read_bytes()
+    session = await client.create_session()
+
+    with web_server(lambda handler: send(handler, content, ranges=True)) as web:
+        await client.add_source(session.id, f"{web}/clip.mp4")
+        await has_chunks(client, session.id, 3)
+        kill("Ingest")
+        states = await until_over(client, session.id)
+    await until_in_context(client, session.id)
+    chunks = (await client.timeline(session.id)).chunks
+
+    assert states == ["connecting", "live", "reconnecting", "live", "ended"]
+    # nothing of it is missing and nothing twice: what is not there is the time of the outage
+    assert len(chunks) == NUM_CHUNKS
+    assert_covered(chunks)
+
+
+async def until_state(client: AsyncClient, session_id: str, state: str) -> None:
+    async def is_so() -> bool:
+        try:
+            return [one.state for one in await client.list_sources(session_id)][-1:] == [state]
+        except errors.OmniSiftError:
+            return False
+
+    await eventually(is_so, within_s=RECOVERED_S)
 
 
 async def until_over(client: AsyncClient, session_id: str) -> list[str]:

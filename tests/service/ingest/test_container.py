@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,44 @@ def test_ffmpeg_opens_nothing_by_itself(tmp_path: Path) -> None:
 
     with pytest.raises(MediaUnreadable):
         open_container(str(path), LIMITS)
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv"])
+def test_what_was_played_before_is_left_out(tmp_path: Path, name: str) -> None:
+    path = write_clip(tmp_path / name, duration_s=90.0)
+    with opened(path) as whole, opened(path) as rest:
+        rest.skip(80.0)
+        expected = [item for item in read_all(whole) if item.at_s >= 80.0]
+        found = read_all(rest)
+
+        pictures = [[i for i in items if isinstance(i, Picture)] for items in (expected, found)]
+        assert [i.at_s for i in pictures[1]] == pytest.approx([i.at_s - 80.0 for i in pictures[0]])
+        for one, other in zip(*pictures, strict=True):
+            assert abs(one.convert().astype(int) - other.convert().astype(int)).max() <= 2
+        seconds = [
+            sum(len(i.convert()) for i in items if isinstance(i, Sound)) / 16_000
+            for items in (expected, found)
+        ]
+        assert seconds[1] == pytest.approx(seconds[0], abs=0.1)
+
+
+def test_where_nothing_can_be_found_it_is_read_up_to_there(tmp_path: Path) -> None:
+    content = write_clip(tmp_path / "clip.mkv", duration_s=4.0).read_bytes()
+
+    class OneWay(BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+    with closing(open_container(OneWay(content), LIMITS)) as container:
+        container.skip(3.0)
+        items = read_all(container)
+
+    assert 0 <= items[0].at_s < 0.1
+    assert max(item.at_s for item in items) == pytest.approx(1.0, abs=0.15)
+
+
+def test_a_recording_that_was_played_to_its_end_ends(tmp_path: Path) -> None:
+    with opened(write_clip(tmp_path / "clip.mp4", duration_s=2.0)) as container:
+        container.skip(6.0)
+
+        assert read_all(container) == []

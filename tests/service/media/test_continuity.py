@@ -21,3 +21,13 @@ def test_a_jump_moves_all_that_follows(jump_s: float) -> None:
 
     assert placed == pytest.approx([20.0, 20.5, 21.0])
     assert continuity.num_jumps == 1
+
+
+def test_it_may_begin_anywhere() -> None:
+    continuity = Continuity(begins_s=None)
+
+    assert [continuity.place(pts_s) for pts_s in (3600.0, 3601.0, 9000.0)] == [
+        3600.0,
+        3601.0,
+        3601.0,
+    ]

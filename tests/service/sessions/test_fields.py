@@ -12,12 +12,22 @@ from service.sessions.fields import (
     decode_event,
     decode_rule,
     decode_session,
+    decode_source,
     decode_turn,
     encode_event,
     encode_session,
+    encode_source,
     encode_turn,
 )
-from service.sessions.record import Session, SessionConfig, SessionId, SessionStatus, Stage, Turn
+from service.sessions.record import (
+    KeptSource,
+    Session,
+    SessionConfig,
+    SessionId,
+    SessionStatus,
+    Stage,
+    Turn,
+)
 
 SID = SessionId("s1")
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -131,3 +141,17 @@ def test_cursor_is_accepted(cursor: str) -> None:
 def test_what_is_no_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(BadRequest, match="is not a cursor of this feed"):
         check_cursor(cursor)
+
+
+@pytest.mark.parametrize("url", [None, "rtsp://user:p%20ss@camera/live?a=b"])
+def test_source_comes_back(url: str | None) -> None:
+    source = KeptSource("src_1", url, "fast", skip_s=4.0, from_index=7)
+
+    assert decode_source(encode_source(source)) == source
+
+
+def test_damaged_source_is_corrupt_and_keeps_its_password() -> None:
+    for data in (b'{"url": "rtsp://user:secret@camera"}', b"secret", b"[]"):
+        with pytest.raises(CorruptRecord) as raised:
+            decode_source(data)
+        assert "secret" not in str(raised.value)

@@ -1,9 +1,17 @@
 import pickle
+from dataclasses import replace
 
 import pytest
 
 from compressor.tokens import TokenCounts
-from service.sessions.record import Session, SessionConfig, SessionId, SessionStatus, Stage
+from service.sessions.record import (
+    KeptSource,
+    Session,
+    SessionConfig,
+    SessionId,
+    SessionStatus,
+    Stage,
+)
 
 
 def test_new_session_has_nothing_yet() -> None:
@@ -23,3 +31,12 @@ def test_session_crosses_processes() -> None:
     session = Session(SessionId("s"), SessionConfig("live"), SessionStatus.LIVE, 1.0)
 
     assert pickle.loads(pickle.dumps(session)) == session
+
+
+def test_source_tells_how_much_of_a_recording_was_played() -> None:
+    unplaced = KeptSource("src_1", "file:///clip.mp4", "fast", skip_s=4.0)
+    placed = replace(unplaced, from_index=10)
+
+    assert unplaced.played_s(20) == 4.0
+    assert [placed.played_s(last) for last in (-1, 9, 10, 12)] == [4.0, 4.0, 6.0, 10.0]
+    assert "clip" not in repr(placed)

@@ -26,6 +26,7 @@ from chaos.schedule import Fault, plan
 from service.errors import StoreUnavailable
 from service.sessions.redis_server import RedisServer, bundled_redis_server, find_redis_server
 from service.settings import (
+    AdmissionSettings,
     ApiSettings,
     CompressorSettings,
     EncoderSettings,
@@ -79,6 +80,7 @@ def running_service(folder: Path, num_streams: int) -> Iterator[Service]:
         port=0,
         redis_url=redis.url,
         log_level="ERROR",
+        admission=AdmissionSettings(by_load=False),  # the streams are there on purpose
         api=ApiSettings(replicas=2),
         ingest=IngestSettings(replicas=2, max_sessions=num_streams),
         encoder=EncoderSettings(replicas=2),

@@ -105,9 +105,10 @@ class SessionPipeline:
         self._has_room = asyncio.Event()  # a chunk was taken, or none will be
         self._is_finishing = False
         self._is_over = False
-        self._num_under_way = 0
         self._encoded: asyncio.Queue[tuple[_Work, EncodedChunk] | None] = asyncio.Queue(1)
         self._events: asyncio.Queue[Event | None] = asyncio.Queue(MAX_PENDING_EVENTS)
+        self._due_s: dict[int, float] = {}  # by chunk on its way: when its media was complete
+        self._lag_s = 0.0
 
     @property
     def is_over(self) -> bool:
@@ -122,17 +123,24 @@ class SessionPipeline:
     @property
     def is_idle(self) -> bool:
         """All chunks that came are in context, or given up."""
-        return not self._backlog and self._num_under_way == 0
+        return not self._due_s
+
+    @property
+    def lag_s(self) -> float:
+        """Glass to context, seconds: of the last chunk, or of one that waits for longer already."""
+        return max([self._lag_s, *(self._clock() - due_s for due_s in self._due_s.values())])
 
     def put(self, chunk: MediaChunk) -> None:
         """Queue a chunk; never waits. When too many wait, the oldest give way."""
+        self._due_s[chunk.index] = self._started_at_s + chunk.end_s - chunk.lead_s
         for gap in chunk.gaps:
             self._metrics.gaps_total.labels(modality=gap.modality).inc()
         if chunk.skew_s is not None:
             self._metrics.av_skew_seconds.observe(chunk.skew_s)
         for loss in self._backlog.push(chunk):
-            reason = "backlog" if loss.part == "chunk" else "backlog_video"
-            self._give_up(loss.index, reason)
+            if loss.part == "chunk":
+                del self._due_s[loss.index]
+            self._give_up(loss.index, "backlog" if loss.part == "chunk" else "backlog_video")
         self._has_news.set()
 
     async def wait_room(self) -> None:
@@ -162,14 +170,12 @@ class SessionPipeline:
             encoded = await self._attempt(
                 work, "encode", partial(self._stages.encoder.encode, chunk)
             )
-            if encoded is None:
-                self._num_under_way -= 1
-            else:
+            if encoded is not None:
                 await self._encoded.put((work, encoded))
         await self._encoded.put(None)
 
     def _begin(self, chunk: MediaChunk) -> _Work:
-        complete_s = self._started_at_s + chunk.end_s - chunk.lead_s
+        complete_s = self._due_s[chunk.index]
         span = self._tracing.begin(
             "chunk",
             start_s=min(complete_s, self._clock()),
@@ -185,14 +191,12 @@ class SessionPipeline:
         while (chunk := self._backlog.pop()) is None and not self._is_finishing:
             self._has_news.clear()
             await self._has_news.wait()
-        self._num_under_way += chunk is not None
         self._has_room.set()
         return chunk
 
     async def _apply(self) -> None:
         while not self._is_over and (item := await self._encoded.get()) is not None:
             await self._add(*item)
-            self._num_under_way -= 1
 
     async def _add(self, work: _Work, encoded: EncodedChunk) -> None:
         compress = partial(self._stages.compressor.compress, self._session_id, encoded)
@@ -215,12 +219,14 @@ class SessionPipeline:
             with self._tracing.span(stage, parent=work.span):
                 result = await insist(call, stage=stage, config=self._config.retry)
         except (SessionNotFound, SessionEnded):
+            del self._due_s[work.chunk.index]
             self._is_over = True
             self._has_room.set()
             work.span.end()
             return None
         except Exception as error:
             self._log_failure(work.chunk.index, stage, error)
+            del self._due_s[work.chunk.index]
             self._give_up(work.chunk.index, stage)
             fail(work.span, stage)
             work.span.end()
@@ -232,8 +238,8 @@ class SessionPipeline:
     def _report(self, work: _Work, record: ChunkRecord) -> None:
         # a chunk that was cut short by the end of its publisher is in context before its time
         # or, of a recording that is played fast, before it is due
-        now_s = self._clock() + work.chunk.lead_s
-        lag_s = max(0.0, now_s - self._started_at_s - work.chunk.end_s)
+        lag_s = max(0.0, self._clock() - self._due_s.pop(work.chunk.index))
+        self._lag_s = lag_s
         self._metrics.chunks_total.inc()
         self._metrics.ingest_lag_seconds.observe(lag_s)
         data = chunk_data(work.chunk, record, lag_s=lag_s, stages_s=work.stages_s)

@@ -6,6 +6,7 @@ docs/settings.md lists them all, and a test keeps it complete.
 
 import os
 import secrets
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -186,10 +187,26 @@ class TracingSettings(Part):
 class AdmissionSettings(Part):
     """When new sessions are refused: all replicas of a kind are at a limit."""
 
+    by_load: bool = Field(
+        True, description="whether load counts; if not, only sessions and their tokens do"
+    )
+
     ingest_busy: float = Field(0.9, gt=0, description="CPU cores that an ingest replica uses")
     encoder_busy: float = Field(0.9, gt=0, description="share of its time that an encoder works")
     waiting_chunks: int = Field(16, ge=1, description="chunks that wait at an encoder")
+    compressor_busy: float = Field(
+        0.9, gt=0, description="share of its time that a compressor works"
+    )
     llm_busy: float = Field(0.9, gt=0, description="share of its time that an LLM replica works")
+    host_busy: float = Field(
+        0.75, gt=0, description="share of a machine's processors in use, by whomever"
+    )
+    lag_s: float = Field(
+        1.0, gt=0, description="seconds from glass to context, of half of a replica's sessions"
+    )
+    session_cores: float = Field(
+        0.25, ge=0, description="CPU cores that a session is taken to need while none has shown it"
+    )
     room_ratio: float = Field(
         0.125, ge=0, le=1, description="share of a session's context that must be free on an LLM"
     )
@@ -317,13 +334,22 @@ class Settings(BaseSettings):
     @property
     def admission_config(self) -> AdmissionConfig:
         limits = self.admission
-        return AdmissionConfig(
+        places = AdmissionConfig.of_places(
             ingest_sessions=self.ingest.max_sessions,
+            room_tokens=int(limits.room_ratio * self.llm.context_tokens),
+        )
+        if not limits.by_load:
+            return places
+        return replace(
+            places,
             ingest_busy=limits.ingest_busy,
             encoder_busy=limits.encoder_busy,
             waiting_chunks=limits.waiting_chunks,
+            compressor_busy=limits.compressor_busy,
             llm_busy=limits.llm_busy,
-            room_tokens=int(limits.room_ratio * self.llm.context_tokens),
+            host_busy=limits.host_busy,
+            lag_s=limits.lag_s,
+            session_cores=limits.session_cores,
         )
 
     @property

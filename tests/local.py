@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +48,8 @@ class LocalBackend:
     def sources(self) -> SourceDesk:
         return self.ingest.sources
 
-    async def admit(self) -> None:
-        """It takes any number of sessions."""
+    def admit(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()  # it takes any number of sessions
 
     async def shortage(self) -> str | None:
         return None

@@ -108,8 +108,8 @@ def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
     app.include_router(
         rule_routes(backend, clock, max_rules=config.max_rules, webhook_hosts=config.webhook_hosts)
     )
-    app.include_router(source_routes(backend))
-    app.include_router(upload_routes(backend, max_bytes=config.max_upload_bytes))
+    app.include_router(source_routes(backend, clock))
+    app.include_router(upload_routes(backend, clock, max_bytes=config.max_upload_bytes))
     app.include_router(door_routes(credentials, clock))
     app.include_router(health_routes(backend))
     _add_page(app)

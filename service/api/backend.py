@@ -1,6 +1,7 @@
 """What the HTTP side needs from the rest of the service, as protocols."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -157,8 +158,8 @@ class Backend(Protocol):
     @property
     def model(self) -> ModelInfo: ...
 
-    async def admit(self) -> None:
-        """Return where another session is taken.
+    def admit(self) -> AbstractAsyncContextManager[None]:
+        """Hold a place for another session until its record is made.
 
         Raises:
             AtCapacity: The service is full; the sessions that there are keep their pace.

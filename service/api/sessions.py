@@ -1,20 +1,22 @@
 """Routes of sessions: their records, events, timeline and turns."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from service.access.caller import Caller, Scope
+from service.admission.decision import PLACE_S
 from service.api import schemas, sse, views
 from service.api.authority import CallerOf, needs
 from service.api.backend import Backend
 from service.api.stream import EventStream
 from service.api.watchers import Watchers
 from service.clock import Clock
-from service.errors import Forbidden, NoThumbnail
+from service.errors import Forbidden, NoThumbnail, SessionEnded
 from service.events import Event, EventType
 from service.sessions.fields import check_cursor
 from service.sessions.record import Session, SessionConfig, SessionId, SessionStatus
@@ -57,12 +59,29 @@ async def create_session(
         instructions=request.instructions,
         metadata=request.metadata,
     )
-    await backend.admit()
     session_id = new_session_id()
-    await backend.quotas.open_session(caller.key_id, session_id)
-    record = await backend.store.create(session_id, config, now_s, key_id=caller.key_id)
+    async with backend.admit():
+        await backend.quotas.open_session(caller.key_id, session_id)
+        record = await backend.store.create(session_id, config, now_s, key_id=caller.key_id)
     await backend.store.publish(Event("session.created", record.id, now_s, {}))
     return views.session(record)
+
+
+@asynccontextmanager
+async def held_place(backend: Backend, session_id: str, now_s: float) -> AsyncIterator[SessionId]:
+    """Let media into a session: its place is kept for a while, after that it needs another.
+
+    Raises:
+        SessionNotFound: There is no such session.
+        SessionEnded: It is over.
+        AtCapacity: The service has as many as it can serve.
+    """
+    record = await backend.store.get(SessionId(session_id))
+    if record.status is SessionStatus.ENDED:
+        raise SessionEnded(session_id, reason=record.end_reason)
+    has_waited = record.status is SessionStatus.CREATED and now_s > record.created_at_s + PLACE_S
+    async with backend.admit() if has_waited else nullcontext():
+        yield record.id
 
 
 async def _visible(store: SessionStore, caller: Caller, limit: int) -> Sequence[Session]:

@@ -11,17 +11,18 @@ from starlette.requests import ClientDisconnect
 from service.access.caller import Scope
 from service.api.authority import needs
 from service.api.backend import Backend
+from service.api.sessions import held_place
 from service.api.source_schemas import CreateSource, Source, SourceList
+from service.clock import Clock
 from service.errors import (
     BadRequest,
     BodyTooLarge,
     DeadlineExceeded,
     ServiceError,
-    SessionEnded,
     UnsupportedMediaType,
 )
 from service.ingest.playback import Speed
-from service.sessions.record import SessionId, SessionStatus
+from service.sessions.record import SessionId
 from service.source_errors import MediaUnreadable
 
 PUBLISHERS: Final = needs(Scope.PUBLISH)
@@ -39,14 +40,14 @@ RECORDING: Final[dict[str, Any]] = PUBLISHERS | {
 }
 
 
-def source_routes(backend: Backend) -> APIRouter:
+def source_routes(backend: Backend, clock: Clock) -> APIRouter:
     router = APIRouter(prefix="/v1/sessions/{session_id}/sources", tags=["sources"])
 
     @router.post("", status_code=201, openapi_extra=PUBLISHERS)
     async def add(session_id: str, body: CreateSource) -> Source:
         """Let the service fetch media itself: a camera, a stream, a recording."""
-        session = await _open_session(backend, session_id)
-        return Source.of(await backend.sources.add(session, body.url, body.speed))
+        async with held_place(backend, session_id, clock()) as place:
+            return Source.of(await backend.sources.add(place, body.url, body.speed))
 
     @router.get("", openapi_extra=PUBLISHERS)
     async def list_sources(session_id: str) -> SourceList:
@@ -64,31 +65,24 @@ def source_routes(backend: Backend) -> APIRouter:
     return router
 
 
-def upload_routes(backend: Backend, *, max_bytes: int) -> APIRouter:
+def upload_routes(backend: Backend, clock: Clock, *, max_bytes: int) -> APIRouter:
     router = APIRouter(tags=["sources"])
 
     @router.put("/v1/sessions/{session_id}/media", status_code=201, openapi_extra=RECORDING)
     async def upload(session_id: str, request: Request, speed: Speed = "fast") -> Source:
         """Send a recording as the body; it is played once it has arrived whole."""
         _check_headers(request, max_bytes)
-        session = await _open_session(backend, session_id)
-        upload_id = await backend.sources.begin_upload(session)
+        async with held_place(backend, session_id, clock()) as place:
+            upload_id = await backend.sources.begin_upload(place)
         try:
-            await _send(backend, session, upload_id, request)
-            return Source.of(await backend.sources.finish_upload(session, upload_id, speed))
+            await _send(backend, place, upload_id, request)
+            return Source.of(await backend.sources.finish_upload(place, upload_id, speed))
         except BaseException:
             with suppress(ServiceError):  # it is given up there by itself
-                await backend.sources.abort_upload(session, upload_id)
+                await backend.sources.abort_upload(place, upload_id)
             raise
 
     return router
-
-
-async def _open_session(backend: Backend, session_id: str) -> SessionId:
-    session = await backend.store.get(SessionId(session_id))
-    if session.status is SessionStatus.ENDED:
-        raise SessionEnded(session_id, reason=session.end_reason)
-    return session.id
 
 
 def _check_headers(request: Request, max_bytes: int) -> None:

@@ -10,12 +10,12 @@ from service.access.turn import turn_credentials
 from service.api import schemas
 from service.api.authority import CallerOf, needs
 from service.api.backend import Backend
-from service.api.sessions import create_session
+from service.api.sessions import create_session, held_place
 from service.clock import Clock
-from service.errors import ServiceError, SessionEnded
+from service.errors import ServiceError
 from service.ingest import whip
 from service.ingest.whip import WhipAnswer
-from service.sessions.record import SessionId, SessionStatus
+from service.sessions.record import SessionId
 
 ENDPOINT = "/v1/sessions/{session_id}/whip"
 RESOURCE = "/v1/sessions/{session_id}/whip/{resource_id}"
@@ -83,10 +83,8 @@ def endpoint_routes(
     async def publish(session_id: str, request: Request) -> Response:
         """Publish to a session: an SDP offer in, the answer with all candidates out."""
         offer = await _body(request, whip.SDP_TYPE)
-        record = await backend.store.get(SessionId(session_id))
-        if record.status is SessionStatus.ENDED:
-            raise SessionEnded(session_id, reason=record.end_reason)
-        return _created(record.id, await backend.ingest.offer(record.id, offer), ice_links())
+        async with held_place(backend, session_id, clock()) as place:
+            return _created(place, await backend.ingest.offer(place, offer), ice_links())
 
     @router.options("/whip", include_in_schema=False, openapi_extra=PUBLISHERS)
     @router.options(ENDPOINT, include_in_schema=False, openapi_extra=PUBLISHERS)

@@ -2,21 +2,26 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from ray.serve.handle import DeploymentHandle
 
-from service.admission.decision import AdmissionConfig, Limit, Report, shortage
-from service.errors import AtCapacity, Unavailable
+from service.admission.decision import PLACE_S, AdmissionConfig, Limit, Report, shortage
+from service.clock import Clock
+from service.errors import AtCapacity, StoreUnavailable, Unavailable
 from service.metrics import Metrics
+from service.sessions.record import SessionStatus
+from service.sessions.store import SessionStore
 
 logger = logging.getLogger(__name__)
 
-KINDS = ("Ingest", "Encoder", "LLM")
+KINDS = ("Ingest", "Encoder", "Compressor", "LLM")
 FRESH_S = 1.0  # reports are good for so long: a burst of new sessions asks once
 ANSWER_S = 1.0
 RETRY_S = 5.0
+MAX_WAITING = 64  # sessions that wait for their media; more count as so many
 
 
 class RemoteAdmission:
@@ -25,19 +30,25 @@ class RemoteAdmission:
     def __init__(
         self,
         handles: Mapping[str, DeploymentHandle[Any]],
+        store: SessionStore,
         metrics: Metrics,
+        clock: Clock,
         config: AdmissionConfig,
     ) -> None:
         self.is_draining = False
         self._handles = handles
+        self._store = store
+        self._clock = clock
         self._metrics = metrics
         self._config = config
         self._reading = asyncio.Lock()
         self._reports: Mapping[str, Sequence[Report]] = {}
         self._read_s = float("-inf")
+        self._num_entering = 0  # admitted, and not in the store yet
 
-    async def admit(self) -> None:
-        """Return where another session is taken.
+    @asynccontextmanager
+    async def admit(self) -> AsyncIterator[None]:
+        """Hold a place for another session while it is made.
 
         Raises:
             AtCapacity: All replicas of a kind are at a limit.
@@ -50,15 +61,34 @@ class RemoteAdmission:
         if short is not None:
             self._count(short.name)
             raise AtCapacity(stage=short.name, limit=short.value, retry_after_s=RETRY_S)
+        self._num_entering += 1
+        try:
+            yield
+        finally:
+            self._num_entering -= 1
 
     async def shortage(self) -> Limit | None:
         """The limit at which the service is full; None where it takes another session."""
-        return shortage(await self._read(), self._config)
+        reports, num_waiting = await self.reports(), await self.num_waiting()
+        # no await between this and the place that is held
+        return shortage(reports, self._config, num_waiting=num_waiting + self._num_entering)
+
+    async def num_waiting(self) -> int:
+        """Sessions made a moment ago, by any Api replica, that no ingest replica counts yet."""
+        since_s = self._clock() - PLACE_S
+        try:
+            newest = await self._store.list(limit=MAX_WAITING)
+        except StoreUnavailable:
+            return 0  # nor can another be made
+        return sum(
+            one.created_at_s > since_s and one.status is SessionStatus.CREATED for one in newest
+        )
 
     def _count(self, reason: str) -> None:
         self._metrics.sessions_refused_total.labels(reason=reason).inc()
 
-    async def _read(self) -> Mapping[str, Sequence[Report]]:
+    async def reports(self) -> Mapping[str, Sequence[Report]]:
+        """What each replica reports of itself, by deployment; a second old at most."""
         async with self._reading:
             now_s = asyncio.get_running_loop().time()
             if now_s - self._read_s >= FRESH_S:

@@ -1,6 +1,7 @@
 """Ray adapter of the HTTP side: builds the ASGI application over the other deployments."""
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from pydantic import SecretStr
@@ -12,6 +13,7 @@ from service.api.backend import ModelInfo
 from service.api.clips import ClipsConfig
 from service.api.limits import BodyLimits
 from service.api.watchers import WatchersConfig
+from service.clock import steady_clock
 from service.deployments.admission import RemoteAdmission
 from service.deployments.hangup import DisconnectOnCancel
 from service.deployments.remote import RemoteIngest, RemoteLLM, RemoteSources, expositions
@@ -39,10 +41,12 @@ class RemoteBackend:
         self.llm = TracedLLM(llm, replica.tracing, self.model.name)
         self.ingest = RemoteIngest(handles["Ingest"], self.store)
         self.sources = RemoteSources(handles["Ingest"], self.store)
-        self.admission = RemoteAdmission(handles, replica.metrics, settings.admission_config)
+        self.admission = RemoteAdmission(
+            handles, self.store, replica.metrics, steady_clock(), settings.admission_config
+        )
 
-    async def admit(self) -> None:
-        await self.admission.admit()
+    def admit(self) -> AbstractAsyncContextManager[None]:
+        return self.admission.admit()
 
     async def checks(self) -> Mapping[str, str]:
         """Redis answers, and every deployment has a replica that does."""

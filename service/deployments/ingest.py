@@ -9,6 +9,7 @@ from typing import Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from service.admission.decision import SETTLED_S
 from service.clock import steady_clock
 from service.deployments.answers import answer
 from service.deployments.ingest_config import ingest_config
@@ -185,7 +186,13 @@ class IngestDeployment:
     def record_autoscaling_stats(self) -> dict[str, float]:
         # codecs and RTP work on the processor, whatever the models run on
         busy = self._replica.busy_ratio(time.process_time())
-        return {"sessions": self._worker.num_sessions, "busy": busy}
+        return {
+            "sessions": self._worker.num_sessions,
+            "settled": self._worker.num_settled(SETTLED_S),
+            "busy": busy,
+            "lag_s": self._worker.lag_s,
+            **self._replica.host_stats(),
+        }
 
     def record_routing_stats(self) -> dict[str, float]:
         return {

@@ -4,6 +4,7 @@ import asyncio
 import time
 from importlib.metadata import version
 
+import psutil
 import torch
 from ray import serve
 
@@ -38,7 +39,7 @@ class Replica:
             replica=self.id,
         )
         self._settings = settings
-        self._busy = BusyRatio()
+        self._busy, self._host_busy = BusyRatio(), BusyRatio()
         configure_logs(settings.log_level, deployment=self.deployment)
         torch.set_num_threads(settings.torch_threads)
         self.metrics.build_info.labels(
@@ -65,6 +66,16 @@ class Replica:
         """Share of the time spent working lately, by the models or by `busy_s` in all so far."""
         total_s = self.metrics.busy_s if busy_s is None else busy_s
         return self._busy.read(total_s, time.monotonic())
+
+    def host_stats(self) -> dict[str, float]:
+        """How busy the machine is that this replica runs on, whoever keeps it so."""
+        times = psutil.cpu_times()
+        idle_s = times.idle + getattr(times, "iowait", 0.0)
+        # time of guests is in that of users already
+        guests_s = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+        cores = float(psutil.cpu_count() or 1)
+        busy = self._host_busy.read(sum(times) - guests_s - idle_s, time.monotonic()) / cores
+        return {"host_busy": busy, "host_cores": cores}
 
     def connect_quotas(self) -> RedisQuotas:
         """What API keys use of their limits, likewise."""

@@ -84,6 +84,15 @@ class Intake(RoomySink):
         is_through = self._pipeline is None or self._pipeline.is_idle
         return not self._queue and not self._is_cutting and is_cut and is_through
 
+    @property
+    def lag_s(self) -> float:
+        """Glass to context, seconds: of the last chunk, or of one that waits for longer already."""
+        return 0.0 if self._pipeline is None else self._pipeline.lag_s
+
+    def has_come_since(self, since_s: float) -> bool:
+        """Whether media has been coming since then, Unix time."""
+        return self._started_at_s is not None and self._started_at_s <= since_s
+
     def begin(self, *, has_video: bool, has_audio: bool, is_recorded: bool = False) -> float:
         """What follows is a new publisher's; returns the Unix time of this moment.
 

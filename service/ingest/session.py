@@ -122,9 +122,9 @@ class IngestSession:
         return self._intake_task is not None
 
     @property
-    def num_pending(self) -> int:
-        """Chunks that wait for the stages."""
-        return self._intake.num_pending
+    def intake(self) -> Intake:
+        """Where its media goes."""
+        return self._intake
 
     async def open(self, steal_from: str | None) -> None:
         """Claim the session.

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from statistics import median
 
 from service.errors import (
     AtCapacity,
@@ -66,6 +67,20 @@ class IngestWorker:
         return len(self._sessions)
 
     @property
+    def lag_s(self) -> float:
+        """Glass to context, of the median session with a publisher; 0 without any."""
+        lags_s = [one.intake.lag_s for one in self._sessions.values() if one.has_publisher]
+        return median(lags_s) if lags_s else 0.0
+
+    def num_settled(self, settled_s: float) -> int:
+        """Sessions whose media has been coming for so long."""
+        now_s = self._around.clock()
+        return sum(
+            one.has_publisher and one.intake.has_come_since(now_s - settled_s)
+            for one in self._sessions.values()
+        )
+
+    @property
     def sources(self) -> SourceDesk:
         """Media that it fetches or is sent."""
         return self._desk
@@ -74,11 +89,6 @@ class IngestWorker:
     def is_draining(self) -> bool:
         """It takes no more sessions."""
         return self._is_draining
-
-    @property
-    def num_pending(self) -> int:
-        """Chunks of all sessions that wait for the stages."""
-        return sum(session.num_pending for session in self._sessions.values())
 
     async def offer(
         self, session_id: SessionId, sdp: str, *, steal_from: str | None = None

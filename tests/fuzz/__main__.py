@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from service.access.keyring import generate
 from service.settings import (
+    AdmissionSettings,
     AuthSettings,
     CompressorSettings,
     IngestSettings,
@@ -57,6 +58,7 @@ def main() -> int:
             max_sessions=1000,
             questions_per_minute=1_000_000,
         ),
+        admission=AdmissionSettings(by_load=False),
         ingest=IngestSettings(max_sessions=64, no_media_s=2.0),
         compressor=CompressorSettings(replicas=2),
         llm=LLMSettings(replicas=2, num_pages=512),

@@ -9,6 +9,7 @@ from service.media_settings import SourcesSettings
 from service.sessions.redis_server import RedisServer, find_redis_server
 from service.sessions.redis_store import RedisSessionStore
 from service.settings import (
+    AdmissionSettings,
     CompressorSettings,
     IngestSettings,
     LLMSettings,
@@ -50,6 +51,7 @@ def settings(redis_of_service: str, collector: Collector) -> Settings:
         port=0,
         redis_url=redis_of_service,
         log_level="WARNING",
+        admission=AdmissionSettings(by_load=False),  # the machine is busy with other tests
         ingest=IngestSettings(no_media_s=5.0),
         compressor=CompressorSettings(replicas=2),
         llm=LLMSettings(replicas=2, num_pages=512),

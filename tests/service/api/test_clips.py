@@ -303,8 +303,10 @@ async def test_file_counts_as_a_session_and_a_question_of_its_key(
 
 
 class FullBackend(LocalBackend):
-    async def admit(self) -> None:
+    @asynccontextmanager
+    async def admit(self) -> AsyncIterator[None]:
         raise AtCapacity(stage="encoder", limit=1)
+        yield
 
 
 async def test_full_service_tells_when_to_come_back(

@@ -289,4 +289,4 @@ async def test_closing_leaves_no_task_behind(calm: Harness) -> None:
 
     assert {task for task in asyncio.all_tasks() if not task.done()} <= before
     feed.push(make_audio(1.0, 1.1)[0])
-    assert calm.session.num_pending == 0
+    assert calm.session.intake.num_pending == 0

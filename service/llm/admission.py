@@ -7,7 +7,7 @@
     chunk, none of them run                  the session's own context shrinks
     chunk, nothing left to give up           AtCapacity
     several chunks that enter together       AtCapacity; one by one they may
-    question, others run                     it waits for them
+    question, others run                     it waits for them, and smaller ones may start before it
     question, none runs                      AtCapacity
 
 So a session is short only at its own cost, never at another's; and each has a reserve that no other
@@ -24,6 +24,7 @@ from service.llm.live import LiveContext
 from service.llm.pages import PagePool, PoolExhausted
 
 PAGES = "kv_pages"
+MAX_OVERTAKEN = 8  # times; a question that has waited through so many others is next
 
 
 def is_short_of_pages(error: AtCapacity) -> bool:
@@ -62,20 +63,28 @@ class Admission:
                 yield from self._start_chunk(session, sessions)
 
     def start_questions(self, questions: Collection[Asked]) -> Iterator[QuestionOutcome]:
-        """Start questions in the order they came, while there are pages."""
+        """Start questions in the order they came, while there are pages.
+
+        One that finds none lets smaller ones pass, `MAX_OVERTAKEN` of them at most.
+        """
+        waiting: list[Asked] = []
         for asked in questions:
-            if asked.feed is not None or asked.session.is_waiting:
-                continue
-            if not asked.session.context.is_open:
+            if not _may_start(asked, waiting):
                 continue
             try:
                 asked.start()
             except MomentNotHeld as error:
                 yield asked.failed(error)
             except PoolExhausted:
-                if any(other.feed is not None for other in questions):
+                if not any(other.feed is not None for other in questions):
+                    yield asked.failed(self._out_of_pages())
+                    continue
+                if asked.num_overtaken >= MAX_OVERTAKEN:
                     return
-                yield asked.failed(self._out_of_pages())
+                waiting.append(asked)
+            else:
+                for other in waiting:
+                    other.num_overtaken += 1
 
     def room_tokens(self, sessions: Collection[LiveSession]) -> int:
         """Tokens by which contexts can grow, reserves apart, before one of them shrinks."""
@@ -135,3 +144,11 @@ class Admission:
 
     def _out_of_pages(self) -> AtCapacity:
         return AtCapacity(stage=PAGES, limit=self._pool.num_pages)
+
+
+def _may_start(asked: Asked, waiting: Collection[Asked]) -> bool:
+    """Whether it waits for nothing but pages, and could find them where those before it did not."""
+    session = asked.session
+    if asked.feed is not None or session.is_waiting or not session.context.is_open:
+        return False
+    return all(asked.max_tokens < other.max_tokens for other in waiting)

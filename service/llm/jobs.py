@@ -142,6 +142,7 @@ class Asked:
     Attributes:
         feed: Tail or last token on its way; None while the question waits for pages.
         dice: How it draws.
+        num_overtaken: Later questions that started while it found no pages.
     """
 
     def __init__(
@@ -159,6 +160,7 @@ class Asked:
         self.question = question
         self.feed: Feed | None = None
         self.dice = dice
+        self.num_overtaken = 0
         self._tail_ids = tail_ids
         self._note = note
         self._answer = answer
@@ -169,6 +171,11 @@ class Asked:
         self._prompt_tokens = self._num_tail = 0
         self._choices: tuple[float, ...] = ()
         self._next_position = 0
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens that it can add to what it sees, the question's own included."""
+        return len(self._tail_ids) + self.question.sampling.max_tokens
 
     @property
     def num_left(self) -> int:

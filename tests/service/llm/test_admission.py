@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from service.errors import AtCapacity
-from service.llm.admission import Admission, is_short_of_pages
+from service.llm.admission import MAX_OVERTAKEN, Admission, is_short_of_pages
 from service.llm.config import EngineConfig
 from service.llm.context import ContextRules
 from service.llm.engine import Message, Question, Sampling
-from service.llm.jobs import Asked, ChunkOutcome, LiveSession
+from service.llm.jobs import ChunkOutcome, LiveSession
 from service.llm.policy import Progressive
 from service.sessions.record import SessionId
 from tests.service.llm.jobs import ask, new_session, open_session, write
@@ -248,20 +248,49 @@ def test_other_sessions_questions_cost_a_session_units_but_no_time() -> None:
     pool.forward.pool.release(hoard)
 
 
-def test_questions_start_in_the_order_they_came() -> None:
-    pool = Pool("a")
+def test_questions_of_one_size_start_in_the_order_they_came() -> None:
+    pool = Pool("a", "b")
     hoard = pool.forward.pool.take(pool.num_free - 11)
-    big = [ask(pool.sessions[0], question(name, 40), start=False) for name in "pq"]
-    small = ask(pool.sessions[0], question("r", 1), start=False)
-    questions: list[Asked] = [*big, small]
+    questions = [ask(pool.sessions[n % 2], question(str(n), 40), start=False) for n in range(3)]
 
     assert list(pool.admission.start_questions(questions)) == []
     assert [asked.feed is not None for asked in questions] == [True, False, False]
 
-    big[0].release()
-    del questions[0]
+    questions.pop(0).release()
     assert list(pool.admission.start_questions(questions)) == []
     assert [asked.feed is not None for asked in questions] == [True, False]
+    pool.forward.pool.release(hoard)
+
+
+def test_question_that_waits_for_pages_does_not_hold_up_smaller_ones() -> None:
+    pool = Pool("a", "b")
+    hoard = pool.forward.pool.take(pool.num_free - 14)
+    big = [ask(pool.sessions[0], question(name, 40), start=False) for name in "pq"]
+    small = ask(pool.sessions[1], question("r", 1), start=False)
+
+    assert list(pool.admission.start_questions([*big, small])) == []
+
+    assert [asked.feed is not None for asked in (*big, small)] == [True, False, True]
+    pool.forward.pool.release(hoard)
+
+
+def test_question_is_not_overtaken_for_ever() -> None:
+    pool = Pool("a", "b")
+    hoard = pool.forward.pool.take(pool.num_free - 14)
+    first, waits = [ask(pool.sessions[0], question(name, 40), start=False) for name in "pq"]
+    num_started = 0
+    for number in range(MAX_OVERTAKEN + 3):
+        small = ask(pool.sessions[1], question(str(number), 1), start=False)
+        assert list(pool.admission.start_questions([first, waits, small])) == []
+        num_started += small.feed is not None
+        small.release()
+
+    assert num_started == MAX_OVERTAKEN
+    first.release()
+    small = ask(pool.sessions[1], question("last", 1), start=False)
+    assert list(pool.admission.start_questions([waits, small])) == []
+    assert waits.feed is not None
+    assert small.feed is not None
     pool.forward.pool.release(hoard)
 
 

@@ -28,15 +28,16 @@ from service.errors import (
     StoreUnavailable,
 )
 from service.llm.admission import is_short_of_pages
-from service.llm.dictation import Dictation, measure
+from service.llm.dictation import Dictation
 from service.llm.engine import Finished, LLMEngine, Question, TokenDelta
 from service.llm.held import HeldSession, HeldSessions
+from service.llm.notebook import Notebook
 from service.llm.replay import is_apart, newest_entries, units_of_log
 from service.llm.unit import Unit
 from service.llm.watch import RuleWatch
 from service.media.chunk import CHUNK_S
 from service.metrics import Metrics
-from service.sessions.record import ChunkRecord, Session, SessionId, Stage, Turn
+from service.sessions.record import ChunkRecord, Session, SessionId, Stage
 from service.sessions.store import Lease, SessionStore
 
 logger = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ class LLMWorker:
         self._lease_s = lease_s
         self._idle_s = idle_s
         self._outage_s = outage_s
-        self._logs_prompts = logs_prompts
+        self._notebook = Notebook(store, metrics, logs_prompts=logs_prompts)
         self._clock = clock or steady_clock()
         self._held = HeldSessions()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -152,7 +153,7 @@ class LLMWorker:
                 outcome = "error"
                 raise
             finally:
-                await self._finish(self._remember(dictation, dictation.turn(outcome)))
+                await self._finish(self._notebook.write(dictation, dictation.turn(outcome)))
         assert end is not None, "an answer ended without Finished"
         yield end
 
@@ -193,6 +194,7 @@ class LLMWorker:
                 # also one that was read from the log: it may be the first since the session moved
                 if self._watch is not None and record.index == held.last_index:
                     self._watch.see(session_id, record)
+        await self._notebook.catch_up()  # the store has answered
 
     async def _prepare(self, session_id: SessionId, steal_from: str | None) -> None:
         with self._held.use(session_id, self._clock()) as held:
@@ -367,6 +369,7 @@ class LLMWorker:
                         await self._store.release(lease)
 
     async def _close_all(self) -> None:
+        await self._notebook.catch_up()
         await asyncio.gather(*(self._close(session_id) for session_id in self._held.ids))
 
     async def _let_go(self, session_id: SessionId, held: HeldSession) -> None:
@@ -375,18 +378,6 @@ class LLMWorker:
                 await self._engine.close(session_id)
         held.forget()
         self._count_sessions()
-
-    async def _remember(self, dictation: Dictation, turn: Turn) -> None:
-        measure(turn, self._metrics)
-        if self._logs_prompts:
-            texts = {"question": turn.question, "answer": turn.answer}
-            logger.info("turn %s", turn.id, extra=texts)
-        if turn.finish_reason == "error" and not turn.completion_tokens:
-            return  # it was refused: nothing was said
-        try:
-            await dictation.store(turn, self._store)
-        except ServiceError as error:
-            logger.warning("turn %s is not remembered: %s", turn.id, error)
 
     def _count_sessions(self) -> None:
         self._metrics.sessions_active.labels(stage=STAGE).set(self._held.num_open)

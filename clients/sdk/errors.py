@@ -121,6 +121,17 @@ def is_passing(failure: OmniSiftError) -> bool:
     return isinstance(failure, ConnectionFailed | TimedOut)
 
 
+def is_outage(failure: OmniSiftError) -> bool:
+    """Tell whether a service that has been there may be back a moment later.
+
+    Besides what is passing by itself that is any 5xx, and a 404 that is not the service's own: what
+    stands before it, such as Ray's proxy, says 500 as a replica dies and 404 while none is there.
+    """
+    is_fault = isinstance(failure, ServerFault) and failure.status is not None
+    is_nobody = isinstance(failure, NotFound) and failure.code == "http_404"
+    return is_fault or is_nobody or is_passing(failure)
+
+
 _KIND_BY_STATUS: dict[int, type[ApiError]] = {
     401: Unauthorized,
     403: Forbidden,

@@ -2,7 +2,7 @@
 
 from clients.sdk import calls
 from clients.sdk.backoff import Backoff
-from clients.sdk.errors import ApiError, ConnectionFailed, OmniSiftError, is_passing
+from clients.sdk.errors import ApiError, ConnectionFailed, OmniSiftError, is_outage
 from clients.sdk.events import Event, StatusEvent, parse_event
 from clients.sdk.stream import SseParser
 
@@ -65,7 +65,7 @@ class EventFeed:
             OmniSiftError: `failure`, where connecting again cannot help: the service said no, it
                 was never reached, or it has been away for too long.
         """
-        if failure is not None and not (self._has_connected and is_passing(failure)):
+        if failure is not None and not (self._has_connected and is_outage(failure)):
             raise failure
         self._num_failures += 1
         wait_s = self._backoff.wait_s(self._num_failures)

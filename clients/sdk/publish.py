@@ -22,7 +22,7 @@ from clients.sdk.errors import (
     OmniSiftError,
     SourceUnavailable,
     TimedOut,
-    is_passing,
+    is_outage,
 )
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ class _Publication:
 def _is_worth_another(failure: OmniSiftError) -> bool:
     # the service may not have noticed yet that the last connection is dead
     is_taken = isinstance(failure, Conflict) and failure.code == "already_publishing"
-    return is_taken or is_passing(failure)
+    return is_taken or is_outage(failure)
 
 
 def _load_media() -> "tuple[type[SendingPeer], Meter]":

@@ -16,6 +16,11 @@ export class ApiError extends Error {
     this.retryable = error?.retryable ?? status >= 502;
     this.retryAfterS = retryAfterS;
   }
+
+  /** May be over in a moment: a proxy says 500 as a replica dies, and 404 while none is there. */
+  get isOutage() {
+    return this.retryable || this.status >= 500 || this.code === "http_404";
+  }
 }
 
 /** The service cannot be reached, or the connection broke. */
@@ -107,7 +112,7 @@ export class Api {
         silence.end();
       }
       signal.throwIfAborted();
-      if (failure instanceof ApiError && !failure.retryable) throw failure;
+      if (failure instanceof ApiError && !failure.isOutage) throw failure;
       onLost(failure);
       await sleep(backoffMs(attempt + 1), signal);
     }

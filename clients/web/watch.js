@@ -120,7 +120,7 @@ export class Watch {
       await this.#fetchPictures();
       this.#showHeld();
     } catch (error) {
-      if (error instanceof ApiError && !error.retryable) this.leave();
+      if (error instanceof ApiError && !error.isOutage) this.leave();
     } finally {
       this.#isFetching = false;
     }

@@ -47,7 +47,7 @@ export function reasonFor(error, { hasLink = false, isForeign = false } = {}) {
 
 /** Whether trying the same again may help. */
 export function isPassing(error) {
-  if (error instanceof ApiError) return error.retryable || error.code === "already_publishing";
+  if (error instanceof ApiError) return error.isOutage || error.code === "already_publishing";
   return !(error instanceof SourceError);
 }
 

@@ -77,3 +77,18 @@ def test_error_inside_a_stream_is_known_by_its_code() -> None:
     assert type(error) is errors.Unavailable
     assert error.status is None
     assert error.is_retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "is_outage"),
+    [(500, True), (502, True), (503, True), (504, True), (404, True), (403, False)],
+)
+def test_server_errors_of_a_service_that_was_there_are_an_outage(
+    status: int, is_outage: bool
+) -> None:
+    assert errors.is_outage(error_from_response(status, {}, b"Internal Server Error")) == is_outage
+
+
+def test_what_an_answer_ended_with_is_no_outage() -> None:
+    assert not errors.is_outage(error_from_payload({"error": {"code": "internal"}}))
+    assert not errors.is_outage(error_from_response(404, {}, body("session_not_found")))

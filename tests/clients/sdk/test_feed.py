@@ -9,6 +9,7 @@ from clients.sdk.errors import (
     NotFound,
     OmniSiftError,
     Overloaded,
+    ServerFault,
     TimedOut,
 )
 from clients.sdk.feed import EventFeed
@@ -64,7 +65,15 @@ def test_service_that_was_never_reached_is_not_tried_again() -> None:
         new_feed().wait_s(ConnectionFailed("refused"))
 
 
-@pytest.mark.parametrize("failure", [None, ConnectionFailed("broke"), TimedOut("silent")])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        None,
+        ConnectionFailed("broke"),
+        TimedOut("silent"),
+        ServerFault("of a proxy", code="http_500", status=500),
+    ],
+)
 def test_passing_failures_are_tried_again_for_a_while(failure: OmniSiftError | None) -> None:
     feed = new_feed()
     feed.connected()

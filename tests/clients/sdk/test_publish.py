@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from clients.sdk import (
+    ApiError,
     AsyncClient,
     Conflict,
     ConnectionFailed,
@@ -159,6 +160,32 @@ async def test_publisher_waits_for_its_dead_predecessor_to_be_noticed(
             await asyncio.to_thread(service.start)
 
     assert isinstance(refused[-1].failure, Conflict)
+    assert received(service, "r1")["video"]
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+async def test_server_error_around_a_restart_is_not_final(
+    service: RunningService, client: AsyncClient, status: int
+) -> None:
+    session = await client.create_session()
+    refused: list[int | None] = []
+
+    def note(progress: Progress) -> None:
+        if isinstance(progress.failure, ApiError):
+            refused.append(progress.failure.status)
+            service.fake.refusals.clear()
+
+    with open_synthetic() as source:
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            group.create_task(
+                publish(client, session.id, source, duration_s=3, on_progress=note, backoff=QUICK)
+            )
+            await until(lambda: service.fake.feed("s0").receivers and received(service)["audio"])
+            service.fake.refusals["POST", "/whip"] = (status, "internal", {})
+            await asyncio.to_thread(service.stop)
+            await asyncio.to_thread(service.start)
+
+    assert refused == [status]
     assert received(service, "r1")["video"]
 
 

@@ -31,6 +31,7 @@ from av.frame import Frame
 from service.clock import Clock
 from service.errors import OfferRejected
 from service.ingest.conversion import Resampler, to_rgb
+from service.ingest.keyframes import withhold_broken
 from service.ingest.sdp import BitrateHint, Candidate, Offer, hint_bitrate
 from service.ingest.shield import shield_decoder, shield_transport
 from service.ingest.source import MediaSink, MediaSource, Picture, Sound
@@ -139,6 +140,8 @@ class Peer(MediaSource):
             # NOTE: set after the remote description, preferences are silently ignored
             transceiver.setCodecPreferences(_codecs(kind))
             shield_decoder(transceiver.receiver, partial(self._sink.discard, kind))
+            if kind == "video":
+                withhold_broken(transceiver.receiver, partial(self._sink.discard, kind))
         leave_out = partial(self._sink.discard, "unknown", "unreadable")
         for transport in {one.receiver.transport for one in connection.getTransceivers()}:
             shield_transport(transport, leave_out)

@@ -1,6 +1,7 @@
 """Live streams while parts of the service are killed: what is lost, and how long it takes.
 
-    python -m chaos [--kills 20] [--pauses 0] [--losses 0] [--streams 6] [--seed 0] [--minutes M]
+    python -m chaos [--kills 20] [--pauses 0] [--losses 0] [--partitions 0] [--streams 6]
+                    [--seed 0] [--minutes M]
 
 Starts the whole service on this machine (Redis with its writes on disk, Ray), publishes scenes with
 known answers over WebRTC and hits the service with a schedule that the seed decides. The last line
@@ -103,6 +104,7 @@ def _faults(arguments: argparse.Namespace) -> Iterator[Fault]:
             num_kills=arguments.kills,
             num_pauses=arguments.pauses,
             num_losses=arguments.losses,
+            num_partitions=arguments.partitions,
         ):
             if arguments.minutes and time.monotonic() > end_s:
                 return
@@ -116,6 +118,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=20, help="SIGKILLs, of all parts in turn")
     parser.add_argument("--pauses", type=int, default=0, help="replicas that stand still for 4 s")
     parser.add_argument("--losses", type=int, default=0, help="6 s of lost and late datagrams")
+    parser.add_argument(
+        "--partitions", type=int, default=0, help="6 s without the publishers, 4 s without Redis"
+    )
     parser.add_argument("--streams", type=int, default=6, help="live streams")
     parser.add_argument("--seed", type=int, default=0, help="decides order and victims")
     parser.add_argument("--minutes", type=float, help="soak: go on with further seeds for so long")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from chaos import replicas
 from chaos.schedule import Fault, Harm, Part
-from chaos.weather import CLEAR, ROUGH, Network
+from chaos.weather import CLEAR, ROUGH, SILENT, Network, Weather
 from service.sessions.record import SessionId, Stage
 from service.sessions.redis_server import RedisServer
 from service.sessions.store import SessionStore
@@ -70,8 +70,10 @@ class Injector:
     async def hit(self, target: Target) -> None:
         """Do it; returns when it is over, which for a kill is at once."""
         fault = target.fault
-        if fault.harm is Harm.LOSS:
-            await self._rain(fault.duration_s)
+        if fault.part is Part.NETWORK:
+            await self._change(ROUGH if fault.harm is Harm.LOSS else SILENT, fault.duration_s)
+        elif fault.harm is Harm.PARTITION:
+            await _pause(self._redis.pid, fault.duration_s)
         elif fault.part is Part.REDIS:
             await self._restart_redis(fault.duration_s)
         elif fault.harm is Harm.KILL:
@@ -79,8 +81,8 @@ class Injector:
         else:
             await _pause(target.pid, fault.duration_s)
 
-    async def _rain(self, duration_s: float) -> None:
-        self._network.weather = ROUGH
+    async def _change(self, weather: Weather, duration_s: float) -> None:
+        self._network.weather = weather
         try:
             await asyncio.sleep(duration_s)
         finally:

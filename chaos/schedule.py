@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import cycle, islice
 
 
 class Part(StrEnum):
@@ -19,11 +20,16 @@ class Part(StrEnum):
 
 
 class Harm(StrEnum):
-    """What is done to it: SIGKILL, SIGSTOP for a while, or bad weather for its datagrams."""
+    """What is done to it: SIGKILL, SIGSTOP for a while, bad weather for datagrams, or silence.
+
+    A partition keeps all of the publishers' datagrams from the service, or leaves the service's
+    connections to Redis open with nobody at their end.
+    """
 
     KILL = "kill"
     PAUSE = "pause"
     LOSS = "loss"
+    PARTITION = "partition"
 
 
 KILLED = (Part.COMPRESSOR, Part.LLM, Part.INGEST, Part.REDIS, Part.ENCODER, Part.API)
@@ -35,7 +41,7 @@ LOSS_S = 6.0
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault; `duration_s` is how long Redis is away, a process stands, or datagrams are lost.
+    """One fault; `duration_s` is how long it lasts, or Redis is away.
 
     A replica that is killed is replaced by Ray Serve.
     """
@@ -48,16 +54,30 @@ class Fault:
         return f"{self.harm} {self.part}"
 
 
+PARTITIONS = (
+    Fault(Harm.PARTITION, Part.NETWORK, 6.0),
+    Fault(Harm.PARTITION, Part.REDIS, 4.0),
+)
+
+
 def kill(part: Part) -> Fault:
     return Fault(Harm.KILL, part, REDIS_AWAY_S if part is Part.REDIS else 0.0)
 
 
-def plan(seed: int, *, num_kills: int, num_pauses: int = 0, num_losses: int = 0) -> list[Fault]:
+def plan(
+    seed: int,
+    *,
+    num_kills: int,
+    num_pauses: int = 0,
+    num_losses: int = 0,
+    num_partitions: int = 0,
+) -> list[Fault]:
     """Draw an order; every part is hit as often as every other, give or take one."""
     draw = random.Random(seed)
     faults = [kill(part) for part in _turns(draw, KILLED, num_kills)]
     faults += [Fault(Harm.PAUSE, part, PAUSE_S) for part in _turns(draw, PAUSED, num_pauses)]
     faults += [Fault(Harm.LOSS, Part.NETWORK, LOSS_S)] * num_losses
+    faults += islice(cycle(PARTITIONS), num_partitions)
     draw.shuffle(faults)
     return faults
 

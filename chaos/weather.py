@@ -29,6 +29,7 @@ class Weather:
 
 CLEAR = Weather()
 ROUGH = Weather(loss=0.05, duplication=0.02, delay=0.10)
+SILENT = Weather(loss=1.0)
 
 
 class Network:
@@ -91,4 +92,4 @@ class _Exposed:
         return getattr(self._transport, name)
 
 
-__all__ = ["CLEAR", "ROUGH", "Network", "Weather"]
+__all__ = ["CLEAR", "ROUGH", "SILENT", "Network", "Weather"]

@@ -1,6 +1,6 @@
 import asyncio
 
-from chaos.weather import CLEAR, Network, Weather
+from chaos.weather import CLEAR, SILENT, Network, Weather
 
 
 class Listener(asyncio.DatagramProtocol):
@@ -48,7 +48,7 @@ async def test_sockets_of_the_loop_feel_it() -> None:
 
     here.sendto(b"one")
     await asyncio.sleep(0.05)
-    network.weather = Weather(loss=1.0)
+    network.weather = SILENT
     here.sendto(b"two")
     await asyncio.sleep(0.05)
     network.weather = CLEAR

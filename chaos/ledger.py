@@ -13,8 +13,9 @@ class Outcome:
     """What came of one fault.
 
     Attributes:
-        recovery_s: Until every session that it hit had media of after the fault in its context, or
-            (Api) until a question was answered; None: not within the limit.
+        recovery_s: From its beginning (of a partition from its end) until every session that it
+            hit had media of after then in its context, or (Api) until a question was answered;
+            None: not within the limit.
         wrong_answers: Known-answer questions before and after it that were not answered right.
     """
 

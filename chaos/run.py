@@ -80,7 +80,7 @@ class _Trial:
         began_s = self._now()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._injector.hit(target))
-            recovering = group.create_task(self._recovery_s(target, began_s))
+            recovering = group.create_task(self._recovery_s(target, began_s + fault.silent_s))
         recovery_s = recovering.result()
         if recovery_s is not None:
             with suppress(TimeoutError):
@@ -92,7 +92,7 @@ class _Trial:
         self._say(f"{fault}: {took}, {wrong} wrong answers")
         return Outcome(fault, recovery_s, wrong)
 
-    async def _recovery_s(self, target: Target, began_s: float) -> float | None:
+    async def _recovery_s(self, target: Target, since_s: float) -> float | None:
         hit = [self._streams[session_id] for session_id in target.session_ids]
         try:
             async with asyncio.timeout(RECOVERY_LIMIT_S):
@@ -100,10 +100,10 @@ class _Trial:
                     while not await hit[0].is_answered():  # noqa: ASYNC110 (no event to wait for)
                         await asyncio.sleep(POLL_S)
                 else:
-                    await asyncio.gather(*(stream.reach(began_s) for stream in hit))
+                    await asyncio.gather(*(stream.reach(since_s) for stream in hit))
         except TimeoutError:
             return None
-        return self._now() - began_s
+        return self._now() - since_s
 
     async def _ask_all(self) -> int:
         asked = await asyncio.gather(*(one.is_answered_right() for one in self._streams.values()))

@@ -50,6 +50,11 @@ class Fault:
     part: Part
     duration_s: float = 0.0
 
+    @property
+    def silent_s(self) -> float:
+        """For how long nothing can recover from it."""
+        return self.duration_s if self.harm is Harm.PARTITION else 0.0
+
     def __str__(self) -> str:
         return f"{self.harm} {self.part}"
 

@@ -15,6 +15,7 @@ from clients.sdk.publish import Progress, publish
 Say = Callable[[str], None]
 
 ANSWER_LIMIT_S = 20.0
+LEAST_S = 0.01  # of media, a frame of sound's features
 
 
 class LiveStream:
@@ -106,7 +107,8 @@ class LiveStream:
             if self._started_at_s is None:
                 session = await self._client.get_session(self.session_id)
                 self._started_at_s = session.started_at_s
-            self._end_at_s = (self._started_at_s or 0.0) + event.end_s
+            if has_media(event):
+                self._end_at_s = (self._started_at_s or 0.0) + event.end_s
             self._grew.notify_all()
 
     def _on_progress(self, progress: Progress) -> None:
@@ -115,4 +117,12 @@ class LiveStream:
         self._last_state = progress.state
 
 
-__all__ = ["LiveStream", "Say"]
+def has_media(event: ChunkEvent) -> bool:
+    """Whether there is anything in a chunk but gaps."""
+    missing_s = {"video": 0.0, "audio": 0.0}
+    for gap in event.gaps:
+        missing_s[gap.modality] += gap.duration_s
+    return event.end_s - event.start_s - min(missing_s.values()) > LEAST_S
+
+
+__all__ = ["LiveStream", "Say", "has_media"]

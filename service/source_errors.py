@@ -2,6 +2,7 @@
 
 ServiceError                 code                  HTTP  retryable
 ├── MediaUnreadable          media_unreadable       422  no
+├── RecordingDiffers         recording_differs      409  no
 ├── SourceNotFound           source_not_found       404  no
 ├── SourceDenied             source_denied          502  no
 └── Unavailable
@@ -9,6 +10,8 @@ ServiceError                 code                  HTTP  retryable
 
 No message holds a URL's user, password, path or query.
 """
+
+from collections.abc import Mapping
 
 from service.errors import ServiceError, Unavailable
 
@@ -21,6 +24,26 @@ class MediaUnreadable(ServiceError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the media cannot be used: {reason}")
+
+
+class RecordingDiffers(ServiceError):
+    """A recording that another version or another model made."""
+
+    code = "recording_differs"
+    http_status = 409
+
+    def __init__(self, differences: Mapping[str, tuple[str, str]]) -> None:
+        told = [
+            f"{name} {then or 'unknown'} (here {now or 'unknown'})"
+            for name, (then, now) in differences.items()
+        ]
+        super().__init__(
+            f"the recording was made with {' and '.join(told)}, so it may come out otherwise; "
+            "with anyway=true it is replayed nevertheless",
+            differences={
+                name: {"recorded": then, "here": now} for name, (then, now) in differences.items()
+            },
+        )
 
 
 class SourceNotFound(ServiceError):

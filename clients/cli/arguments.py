@@ -12,6 +12,7 @@ from clients.cli.doctor import add_doctor
 from clients.cli.environment import Environment
 from clients.cli.quantities import not_negative, positive
 from clients.cli.record import add_record
+from clients.cli.replay import add_replay
 from clients.cli.rules import add_rules
 from clients.cli.sources import add_sources
 
@@ -46,6 +47,7 @@ def build_parser(environment: Environment) -> argparse.ArgumentParser:
     add_bench(add)
     add_sources(add)
     add_record(add)
+    add_replay(add)
     add_completion(add)
     return parser
 

@@ -15,6 +15,7 @@ from clients.cli.console import Console
 from clients.cli.doctor import run_doctor
 from clients.cli.environment import read_environment
 from clients.cli.record import run_record
+from clients.cli.replay import run_replay
 from clients.cli.rules import run_rules
 from clients.cli.sending import run_sending
 from clients.cli.sessions import end_session, list_sessions, share_session, show_session
@@ -102,6 +103,7 @@ _RUNS: dict[str, Callable[[argparse.Namespace, Console], int | None]] = {
     "sources": run_sources,
     "upload": run_upload,
     "record": run_record,
+    "replay": run_replay,
     "completion": run_completion,
 }
 

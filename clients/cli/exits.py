@@ -29,6 +29,7 @@ UNAVAILABLE = 6
 UNAUTHORIZED = 7
 NO_SOURCE = 8
 UNHEALTHY = 9
+DIFFERS = 10
 INTERRUPTED = 130
 TERMINATED = 143
 
@@ -43,6 +44,7 @@ MEANINGS = {
     UNAUTHORIZED: "the API key or token is missing, wrong or over, or lacks the scope",
     NO_SOURCE: "the file, camera or microphone cannot be used",
     UNHEALTHY: "a check of `doctor` failed",
+    DIFFERS: "a replay came out otherwise than its recording",
     INTERRUPTED: "interrupted (Ctrl-C)",
     TERMINATED: "terminated",
 }
@@ -87,6 +89,8 @@ def _unavailable(error: OmniSiftError) -> Exit:
 
 def _conflict(error: OmniSiftError) -> Exit:
     code = error.code if isinstance(error, ApiError) else ""
+    if code == "recording_differs":
+        return Exit(REFUSED, "Replay it nevertheless by --anyway")
     return Exit(CONFLICT, _CONFLICTS.get(code, ""))
 
 

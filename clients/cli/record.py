@@ -31,7 +31,7 @@ def add_record(add: "AddParser") -> None:
         "record",
         help="record a session's media and timings, to replay them",
         description="Begin before anybody publishes, so that the replay can be the same to the "
-        "last token. Replay with: python -m service replay FILE",
+        "last token. Replay with: omnisift replay FILE",
     )
     parser.add_argument("session", metavar="SESSION")
     parser.add_argument("-o", "--output", metavar="FILE", help="else SESSION.mkv")

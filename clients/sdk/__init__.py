@@ -49,6 +49,15 @@ from clients.sdk.models import (
     Turn,
     Usage,
 )
+from clients.sdk.replays import (
+    RecordedSession,
+    ReplayBegun,
+    ReplayCounts,
+    ReplayedAnswer,
+    ReplayedChunk,
+    ReplayItem,
+    ReplayReport,
+)
 
 __all__ = [
     "Answer",
@@ -74,6 +83,13 @@ __all__ = [
     "OmniSiftError",
     "Overloaded",
     "RateLimited",
+    "RecordedSession",
+    "ReplayBegun",
+    "ReplayCounts",
+    "ReplayItem",
+    "ReplayReport",
+    "ReplayedAnswer",
+    "ReplayedChunk",
     "Rule",
     "RuleEvent",
     "ServerFault",

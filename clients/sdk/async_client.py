@@ -28,6 +28,8 @@ from clients.sdk.models import (
     Turn,
 )
 from clients.sdk.recording import open_recording
+from clients.sdk.replays import SILENCE_LIMIT_S as REPLAY_SILENCE_LIMIT_S
+from clients.sdk.replays import ReplayItem, ReplayStream
 from clients.sdk.transport import (
     DEFAULT_URL,
     POLL_S,
@@ -186,8 +188,8 @@ class AsyncClient:
     ) -> AsyncGenerator[bytes, None]:
         """Record a session from now on; yields the pieces of a Matroska file as they are made.
 
-        Begin before anybody publishes, so that a replay (`python -m service replay FILE`) can be
-        the same to the last token. Closing the generator ends the recording.
+        Begin before anybody publishes, so that a `replay` can be the same to the last token.
+        Closing the generator ends the recording.
 
         Raises:
             Forbidden: A token's holder may not, or this service makes no recordings.
@@ -198,6 +200,38 @@ class AsyncClient:
         async with self._stream(call, silence_limit_s=seconds + RECORDING_MARGIN_S) as response:
             async for piece in response.aiter_bytes():
                 yield piece
+
+    async def replay(
+        self, path: str | Path, *, anyway: bool = False
+    ) -> AsyncGenerator[ReplayItem, None]:
+        """Replay a recording of `record` in a session of its own, and compare.
+
+        Yields a `ReplayBegun`, then what comes of each chunk and of each question, and at last
+        the `ReplayReport`. Closing the generator ends the replay; the session stays.
+
+        Args:
+            path: The file.
+            anyway: Also if another version or another model recorded it.
+
+        Raises:
+            SourceUnavailable: The file cannot be read.
+            BadRequest: It is no recording, was cut short, is too large, or was cut otherwise
+                than this service cuts.
+            Conflict: Another version or model recorded it; the message says which.
+        """
+        stream = ReplayStream()
+        with open_recording(path) as file:
+            call = calls.replay(
+                file.ablocks(),
+                content_type=file.content_type,
+                size=file.size,
+                anyway=anyway,
+            )
+            async with self._stream(call, silence_limit_s=REPLAY_SILENCE_LIMIT_S) as response:
+                async for data in response.aiter_bytes():
+                    for item in stream.feed(data):
+                        yield item
+        stream.close()
 
     async def thumbnail(self, session_id: str, index: int) -> bytes:
         """The small JPEG of a chunk, at most 160 px wide. Raises `NotFound` if it has none."""

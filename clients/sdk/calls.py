@@ -180,6 +180,14 @@ def upload(
     return Call("PUT", path, _json_as(SessionSource), body, headers)
 
 
+def replay(
+    body: Iterator[bytes] | AsyncIterator[bytes], *, content_type: str, size: int, anyway: bool
+) -> Call[None]:
+    """Its answer is for `clients.sdk.replays.ReplayStream`."""
+    headers = {"content-type": content_type, "content-length": str(size), "accept": EVENT_STREAM}
+    return Call("POST", f"v1/replays?anyway={int(anyway)}", no_answer, body, headers)
+
+
 def _sources(session_id: str) -> str:
     return f"{session_path(session_id)}/sources"
 

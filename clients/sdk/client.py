@@ -27,6 +27,8 @@ from clients.sdk.models import (
     Turn,
 )
 from clients.sdk.recording import open_recording
+from clients.sdk.replays import SILENCE_LIMIT_S as REPLAY_SILENCE_LIMIT_S
+from clients.sdk.replays import ReplayItem, ReplayStream
 from clients.sdk.transport import (
     DEFAULT_URL,
     POLL_S,
@@ -184,8 +186,8 @@ class Client:
     def record(self, session_id: str, *, seconds: float = 60.0) -> Generator[bytes, None, None]:
         """Record a session from now on; yields the pieces of a Matroska file as they are made.
 
-        Begin before anybody publishes, so that a replay (`python -m service replay FILE`) can be
-        the same to the last token. Closing the generator ends the recording.
+        Begin before anybody publishes, so that a `replay` can be the same to the last token.
+        Closing the generator ends the recording.
 
         Raises:
             Forbidden: A token's holder may not, or this service makes no recordings.
@@ -195,6 +197,37 @@ class Client:
         call = calls.record(session_id, seconds)
         with self._stream(call, silence_limit_s=seconds + RECORDING_MARGIN_S) as response:
             yield from response.iter_bytes()
+
+    def replay(
+        self, path: str | Path, *, anyway: bool = False
+    ) -> Generator[ReplayItem, None, None]:
+        """Replay a recording of `record` in a session of its own, and compare.
+
+        Yields a `ReplayBegun`, then what comes of each chunk and of each question, and at last
+        the `ReplayReport`. Closing the generator ends the replay; the session stays.
+
+        Args:
+            path: The file.
+            anyway: Also if another version or another model recorded it.
+
+        Raises:
+            SourceUnavailable: The file cannot be read.
+            BadRequest: It is no recording, was cut short, is too large, or was cut otherwise
+                than this service cuts.
+            Conflict: Another version or model recorded it; the message says which.
+        """
+        stream = ReplayStream()
+        with open_recording(path) as file:
+            call = calls.replay(
+                file.blocks(),
+                content_type=file.content_type,
+                size=file.size,
+                anyway=anyway,
+            )
+            with self._stream(call, silence_limit_s=REPLAY_SILENCE_LIMIT_S) as response:
+                for data in response.iter_bytes():
+                    yield from stream.feed(data)
+        stream.close()
 
     def thumbnail(self, session_id: str, index: int) -> bytes:
         """The small JPEG of a chunk, at most 160 px wide. Raises `NotFound` if it has none."""

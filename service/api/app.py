@@ -28,6 +28,7 @@ from service.api.health import health_routes
 from service.api.limits import BodyLimit, BodyLimits
 from service.api.questions import question_routes
 from service.api.recordings import recording_routes
+from service.api.replays import ReplaysConfig, replay_routes
 from service.api.rules import rule_routes
 from service.api.sessions import feed_routes, history_routes, session_routes
 from service.api.sources import source_routes, upload_routes
@@ -72,6 +73,7 @@ class ApiConfig:
     max_token_ttl_s: float = 86_400.0
     max_rules: int = 16
     max_upload_bytes: int = 256 << 20
+    replays: ReplaysConfig = field(default_factory=ReplaysConfig)
     webhook_hosts: AllowList = field(default_factory=lambda: AllowList((), ()))
 
 
@@ -101,6 +103,7 @@ def create_app(backend: Backend, config: ApiConfig) -> FastAPI:
     )
     app.include_router(resource_routes(backend))
     app.include_router(recording_routes(backend))
+    app.include_router(replay_routes(backend, clock, config.replays))
     app.include_router(question_routes(backend))
     clips = Clips(backend, clock, config.clips, default_profile=config.default_profile)
     app.include_router(chat_routes(backend, clock, clips))

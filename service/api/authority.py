@@ -1,7 +1,8 @@
 """What a caller may do: every route declares its scopes, and one that declares none is refused.
 
 A route declares by `openapi_extra=needs(Scope.ASK)`, so that the API's description says it too. Of
-several scopes one is enough; `needs()` wants any valid credential; `OPEN` is for health alone.
+several scopes one is enough, unless `needs_all` names them; `needs()` wants any valid credential;
+`OPEN` is for health alone.
 
 A path that holds a `session_id` is answered 404 to callers whose session it is not. A route that
 takes the id elsewhere (chat completions: in the body) asks `check_visible` itself.
@@ -30,6 +31,11 @@ def needs(*scopes: Scope) -> dict[str, Any]:
     return {DECLARATION: [{SCHEME: [scope.value]} for scope in scopes] or [{SCHEME: []}]}
 
 
+def needs_all(*scopes: Scope) -> dict[str, Any]:
+    """The declaration of a route that wants every one of these scopes."""
+    return {DECLARATION: [{SCHEME: [scope.value for scope in scopes]}]}
+
+
 async def _caller(request: Request) -> Caller:
     caller: Caller = request.state.caller
     return caller
@@ -56,9 +62,10 @@ def authorisation(store: SessionStore) -> Callable[[Request], Awaitable[None]]:
         if not declared:
             return
         caller: Caller = request.state.caller
-        scopes = {Scope(name) for one in declared for name in one[SCHEME]}
-        if not caller.has_any(scopes):
-            wanted = " or ".join(sorted(scopes))
+        ways = [[Scope(name) for name in one[SCHEME]] for one in declared]
+        if not any(all(caller.has_any([scope]) for scope in way) for way in ways):
+            wanted = " or ".join(sorted(" and ".join(way) for way in ways))
+            scopes = {scope for way in ways for scope in way}
             raise Forbidden(f"this needs a key or token with scope {wanted}", scopes=scopes)
         session_id = request.path_params.get("session_id")
         if session_id is not None and not caller.sees_all:
@@ -96,4 +103,4 @@ class GuardedApi(FastAPI):
         return schema
 
 
-__all__ = ["OPEN", "CallerOf", "GuardedApi", "authorisation", "check_visible", "needs"]
+__all__ = ["OPEN", "CallerOf", "GuardedApi", "authorisation", "check_visible", "needs", "needs_all"]

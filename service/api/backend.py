@@ -1,6 +1,6 @@
 """What the HTTP side needs from the rest of the service, as protocols."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,6 +8,7 @@ from typing import Protocol
 from service.ingest.clip import ClipKind
 from service.ingest.playback import Speed
 from service.ingest.pull import SourceView
+from service.ingest.recording.report import ReplayItem
 from service.ingest.whip import WhipAnswer
 from service.sessions.quotas import Quotas
 from service.sessions.record import SessionId
@@ -122,6 +123,18 @@ class SourceStage(Protocol):
         self, session_id: SessionId, upload_id: str, speed: Speed
     ) -> SourceView:
         """Play what has arrived; raises as `add`, and `MediaUnreadable`."""
+        ...
+
+    def replay(
+        self, session_id: SessionId, upload_id: str, *, is_anyway: bool
+    ) -> AsyncGenerator[ReplayItem, None]:
+        """Replay the session's recording that has arrived; closing the iterator ends it.
+
+        Raises:
+            RecordingDiffers: Another version or model made it, and it is not to be `is_anyway`.
+            Unprocessable: It is no recording, or a damaged one.
+            AtCapacity: As many are replayed as may be.
+        """
         ...
 
     async def abort_upload(self, session_id: SessionId, upload_id: str) -> None:

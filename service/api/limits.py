@@ -22,6 +22,7 @@ from service.errors import (
 )
 
 CHAT_PATH: Final = "/v1/chat/completions"
+REPLAY_PATH: Final = "/v1/replays"
 RETRY_S: Final = 5.0
 
 
@@ -30,7 +31,7 @@ class BodyLimits:
     """How large bodies may be.
 
     Attributes:
-        json_bytes: Of every route but these two, and the one that takes recordings.
+        json_bytes: Of every route but these two, and those that take files.
         sdp_bytes: Of the WHIP routes.
         chat_bytes: Of chat completions, which may bring a file.
         max_large: Chat completions above `json_bytes` at a time, from their first bytes to the end
@@ -62,7 +63,7 @@ class BodyLimit:
         with ExitStack() as places:
             try:
                 _check_plain(scope)
-                if not _is_recording(scope):
+                if not _is_file(scope):
                     await self._read(body, scope, places)
             except ServiceError as error:
                 response = error_response(error, scope["path"])
@@ -70,7 +71,7 @@ class BodyLimit:
                     response.headers["Connection"] = "close"  # the rest of the body stays unread
                 await response(scope, receive, send)
                 return
-            await self._app(scope, receive if _is_recording(scope) else body.replay, send)
+            await self._app(scope, receive if _is_file(scope) else body.replay, send)
 
     async def _read(self, body: "_Body", scope: Scope, places: ExitStack) -> None:
         limits, path = self._limits, scope["path"]
@@ -135,10 +136,10 @@ def _key_id(scope: Scope) -> str | None:
     return None if caller is None else caller.key_id
 
 
-def _is_recording(scope: Scope) -> bool:
+def _is_file(scope: Scope) -> bool:
     """Its route reads it in parts, up to a limit of its own."""
-    path: str = scope["path"]
-    return scope["method"] == "PUT" and path.endswith("/media")
+    method, path = scope["method"], str(scope["path"])
+    return (method == "PUT" and path.endswith("/media")) or (method, path) == ("POST", REPLAY_PATH)
 
 
 def _check_plain(scope: Scope) -> None:

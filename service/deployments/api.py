@@ -12,10 +12,12 @@ from service.api.app import ApiConfig, create_app
 from service.api.backend import ModelInfo
 from service.api.clips import ClipsConfig
 from service.api.limits import BodyLimits
+from service.api.replays import ReplaysConfig
 from service.api.watchers import WatchersConfig
 from service.clock import steady_clock
 from service.deployments.admission import RemoteAdmission
 from service.deployments.hangup import DisconnectOnCancel
+from service.deployments.ingest_config import ingest_config
 from service.deployments.remote import RemoteIngest, RemoteLLM, RemoteSources, expositions
 from service.deployments.replica import Replica
 from service.egress import AllowList
@@ -87,6 +89,7 @@ class ApiDeployment:
     def __serve_build_asgi_app__(self) -> ASGIApp:
         limits, auth, clips = self._settings.api, self._settings.auth, self._settings.clips
         assert auth.token_secret is not None, "service.app sets it before it deploys"
+        ingest = ingest_config(self._settings)
         config = ApiConfig(
             default_profile=self._settings.profile,
             bodies=BodyLimits(
@@ -112,6 +115,11 @@ class ApiDeployment:
             max_token_ttl_s=auth.max_token_ttl_s,
             max_rules=self._settings.rules.max_rules,
             max_upload_bytes=self._settings.sources.max_upload_bytes,
+            replays=ReplaysConfig(
+                max_bytes=self._settings.sources.max_upload_bytes,
+                service=ingest.recording.service,
+                chunker=ingest.chunker,
+            ),
             webhook_hosts=AllowList.parse(self._settings.rules.webhook_hosts),
         )
         return DisconnectOnCancel(create_app(self._backend, config))

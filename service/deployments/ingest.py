@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, suppress
 from typing import Any
 
 from ray import serve
@@ -11,7 +11,7 @@ from ray.serve.handle import DeploymentHandle
 
 from service.admission.decision import SETTLED_S
 from service.clock import steady_clock
-from service.deployments.answers import answer
+from service.deployments.answers import answer, answers
 from service.deployments.ingest_config import ingest_config
 from service.deployments.remote import RemoteCompressor, RemoteEncoder, RemoteLLM
 from service.deployments.replica import Replica
@@ -20,6 +20,7 @@ from service.ingest.clip import ClipKind
 from service.ingest.config import Surroundings
 from service.ingest.playback import Speed
 from service.ingest.pull import SourceView
+from service.ingest.recording.report import ReplayItem
 from service.ingest.whip import WhipAnswer
 from service.ingest.worker import IngestWorker
 from service.pipeline import Stages
@@ -152,6 +153,21 @@ class IngestDeployment:
     ) -> ServiceError | None:
         call = self._worker.sources.abort_upload(session_id, upload_id, steal_from=steal_from)
         return await answer(call)
+
+    async def replay(
+        self,
+        session_id: SessionId,
+        upload_id: str,
+        is_anyway: bool,
+        *,
+        steal_from: str | None = None,
+    ) -> AsyncIterator[ReplayItem | ServiceError]:
+        items = self._worker.sources.replay(
+            session_id, upload_id, is_anyway=is_anyway, steal_from=steal_from
+        )
+        async with aclosing(items):
+            async for item in answers(items):
+                yield item
 
     async def record(
         self, session_id: SessionId, seconds: float, *, steal_from: str | None = None

@@ -26,6 +26,7 @@ from service.errors import (
 from service.ingest.clip import ClipKind
 from service.ingest.playback import Speed
 from service.ingest.pull import SourceView
+from service.ingest.recording.report import ReplayItem
 from service.ingest.whip import WhipAnswer
 from service.llm.engine import Finished, Question, TokenDelta
 from service.llm.unit import Unit
@@ -274,6 +275,14 @@ class RemoteSources:
     ) -> SourceView:
         view: SourceView = await self._owned.call("finish_upload", session_id, upload_id, speed)
         return view
+
+    async def replay(
+        self, session_id: SessionId, upload_id: str, *, is_anyway: bool
+    ) -> AsyncGenerator[ReplayItem, None]:
+        items = self._owned.stream("replay", session_id, upload_id, is_anyway)
+        async with aclosing(items):
+            async for item in items:
+                yield item
 
     async def abort_upload(self, session_id: SessionId, upload_id: str) -> None:
         await self._owned.call("abort_upload", session_id, upload_id)

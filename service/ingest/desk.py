@@ -1,19 +1,23 @@
 """Media that one replica fetches or is sent for its sessions. Knows nothing about Ray or HTTP."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 
-from service.clock import Clock
-from service.errors import AlreadyPublishing, BadRequest
-from service.ingest.config import SourcesConfig
+from service.errors import AlreadyPublishing, AtCapacity, BadRequest
+from service.ingest.config import IngestConfig, Surroundings
 from service.ingest.origin import FileOrigin, Origin, find_origin, reopen_origin
 from service.ingest.playback import Speed
 from service.ingest.pull import SourceView
 from service.ingest.pulls import orphan_view
+from service.ingest.recording.provenance import check_provenance
+from service.ingest.recording.reader import open_recording
+from service.ingest.recording.replay import replay
+from service.ingest.recording.report import ReplayItem
 from service.ingest.session import IngestSession
 from service.ingest.uploads import Uploads
 from service.sessions.record import SessionId
-from service.sessions.store import SourceStore
 from service.source_errors import SourceNotFound
 from service.tasks import TaskSet
 
@@ -36,14 +40,17 @@ class Holder:
 class SourceDesk:
     """Takes orders for media. Its methods raise as `IngestWorker.offer` does, and as they say."""
 
-    def __init__(
-        self, config: SourcesConfig, holder: Holder, kept: SourceStore, clock: Clock
-    ) -> None:
-        self._config = config
+    def __init__(self, around: Surroundings, config: IngestConfig, holder: Holder) -> None:
+        self._around = around
+        self._config = config.sources
+        self._has_thumbnails = config.has_thumbnails
+        self._chunker = config.chunker
+        self._recording = config.recording
         self._holder = holder
-        self._kept = kept
-        self._clock = clock
-        self._uploads = Uploads(config.uploads, self._on_given_up)
+        self._kept = around.store.sources
+        self._clock = around.clock
+        self._uploads = Uploads(config.sources.uploads, self._on_given_up)
+        self._num_replays = 0
         self._tasks = TaskSet()
 
     async def add(
@@ -155,6 +162,47 @@ class SourceDesk:
         origin = await FileOrigin.of(file, self._config.limits)
         return await self._pull(session_id, origin, None, speed, steal_from)
 
+    async def replay(
+        self,
+        session_id: SessionId,
+        upload_id: str,
+        *,
+        is_anyway: bool,
+        steal_from: str | None = None,
+    ) -> AsyncGenerator[ReplayItem, None]:
+        """Replay a session's recording that has arrived; closing this ends it.
+
+        Raises:
+            AtCapacity: As many are replayed as may be.
+            RecordingDiffers: Another version or model made it, and it is not to be `is_anyway`.
+            Unavailable: The upload is no longer here, or the session was ended meanwhile.
+            Unprocessable: It is no recording, or a damaged one.
+        """
+        with self._uploads.take(session_id, upload_id) as file, self._replaying():
+            recording = await asyncio.to_thread(open_recording, file)
+            check_provenance(
+                recording.header,
+                self._chunker,
+                service=self._recording.service,
+                model=self._recording.model,
+                is_anyway=is_anyway,
+            )
+            session = await self._holder.hold(session_id, steal_from)
+            items = replay(
+                recording,
+                session_id,
+                self._around,
+                has_thumbnails=self._has_thumbnails,
+                max_s=self._config.limits.max_duration_s,
+            )
+            try:
+                async with session.seat() as seat, aclosing(items):
+                    async for item in items:
+                        seat.use()
+                        yield item
+            finally:
+                await self._holder.forget(session)
+
     async def abort_upload(
         self, session_id: SessionId, upload_id: str, *, steal_from: str | None = None
     ) -> None:
@@ -193,6 +241,17 @@ class SourceDesk:
             return await session.sources.add(origin, url, speed)
         finally:
             await self._holder.forget(session)
+
+    @contextmanager
+    def _replaying(self) -> Iterator[None]:
+        limit = self._config.uploads.max_uploads  # their files are kept as long
+        if self._num_replays >= limit:
+            raise AtCapacity(stage="replays", limit=limit)
+        self._num_replays += 1
+        try:
+            yield
+        finally:
+            self._num_replays -= 1
 
     def _on_given_up(self, session_id: SessionId) -> None:
         session = self._holder.find(session_id)

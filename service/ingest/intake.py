@@ -116,6 +116,11 @@ class Intake(RoomySink):
                 async with asyncio.timeout(SIGN_S):
                     await self._has_room.wait()
 
+    async def anchor(self) -> None:
+        """Fix stream time zero without any media: chunks come ready-made, past this."""
+        start = partial(self._around.store.start, self._session_id, self._around.clock())
+        self._started_at_s = await insist(start, stage="store", config=self._config.pipeline.retry)
+
     def gone(self) -> None:
         """The publisher is gone: what it sent becomes chunks at once."""
         self._queue.push(Gone())

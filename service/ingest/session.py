@@ -29,6 +29,7 @@ from service.ingest.pulls import Pulls
 from service.ingest.recording.recorder import Recorder
 from service.ingest.registration import Registration
 from service.ingest.sdp import Offer, parse_fragment
+from service.ingest.seat import Seat
 from service.ingest.source import Feed, MediaSource
 from service.ingest.whip import WhipAnswer, check_trickle
 from service.sessions.record import SessionId, SessionStatus
@@ -185,6 +186,19 @@ class IngestSession:
             source.start()
         await self._try_tell()
         return source
+
+    @asynccontextmanager
+    async def seat(self) -> AsyncIterator[Seat]:
+        """Hold the publisher's place for chunks that come ready-made; raises as `answer` does."""
+        seat = Seat(lambda: self._liveness.media(self._around.clock()))
+        async with self._change():
+            await self._intake.anchor()
+            self._begin(seat, None)
+        await self._try_tell()
+        try:
+            yield seat
+        finally:
+            await seat.aclose()
 
     async def keep(self) -> None:
         """Keep the session on this replica while its media is on its way here."""

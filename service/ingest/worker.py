@@ -51,7 +51,7 @@ class IngestWorker:
         self._recordings = Recordings(config.recording)
         self._opening = asyncio.Lock()
         holder = Holder(self._hold, self._sessions.get, self._forget_unused)
-        self._desk = SourceDesk(config.sources, holder, around.store.sources, around.clock)
+        self._desk = SourceDesk(around, config, holder)
         self._tasks = TaskSet()
         self._is_draining = False
         self._has_ports = config.udp_ports is None

@@ -5,40 +5,32 @@ settings alone. A Redis of its own holds the log.
 """
 
 import asyncio
-import logging
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from service.chunk_event import chunk_data
+from service.clock import steady_clock
 from service.compression.worker import CompressorWorker
 from service.deployments.engine import engine_config
 from service.encoder.encoder import OmniEncoder
 from service.encoder.worker import EncoderWorker
-from service.ingest.recording.journal import Asked
+from service.ingest.config import Surroundings
 from service.ingest.recording.reader import Recording, open_recording
-from service.llm.engine import Finished, Message, Question, Sampling
+from service.ingest.recording.replay import replay
+from service.ingest.recording.report import ReplayBegun, ReplayedAnswer, ReplayedChunk, Report
 from service.llm.paged_engine import PagedEngine
 from service.llm.worker import LLMWorker
-from service.media.chunk import CHUNK_S, MediaChunk
 from service.metrics import Metrics
 from service.pipeline import Stages
-from service.replay.chunks import cut_again
-from service.replay.report import ReplayedAnswer, ReplayedChunk, Report
 from service.sessions.record import SessionId
 from service.sessions.redis_server import start_redis_server
 from service.sessions.redis_store import RedisSessionStore
-from service.sessions.store import SessionStore
 from service.settings import Settings
 
-logger = logging.getLogger(__name__)
-
 REPLICA = "replay"
-ANSWERED = ("stop", "length")
 
 
 def run_replay(settings: Settings, path: Path) -> Report:
@@ -55,14 +47,12 @@ def run_replay(settings: Settings, path: Path) -> Report:
 
 
 async def _replay(settings: Settings, recording: Recording, redis_url: str) -> Report:
-    async with open_stages(settings, redis_url) as (stages, store):
-        return await replay(recording, stages, store, model=settings.model_name)
+    async with open_stages(settings, redis_url) as around:
+        return await report_of(recording, around, model=settings.model_name)
 
 
 @asynccontextmanager
-async def open_stages(
-    settings: Settings, redis_url: str
-) -> AsyncIterator[tuple[Stages, SessionStore]]:
+async def open_stages(settings: Settings, redis_url: str) -> AsyncIterator[Surroundings]:
     """All stages in this process, by the settings."""
     metrics = Metrics()
     async with AsyncExitStack() as stack:
@@ -86,58 +76,27 @@ async def open_stages(
         )
         stack.push_async_callback(compressor.aclose)
         llm = LLMWorker(engine, store, metrics, replica=REPLICA)
-        yield Stages(encoding, compressor, llm), store
+        stages = Stages(encoding, compressor, llm)
+        yield Surroundings(REPLICA, stages, store, metrics, steady_clock())
 
 
-async def replay(
-    recording: Recording, stages: Stages, store: SessionStore, *, model: str
-) -> Report:
-    """Bring a recording's chunks into a new session, and ask its questions when they were asked.
+async def report_of(recording: Recording, around: Surroundings, *, model: str) -> Report:
+    """Replay into a new session.
 
     Raises:
         Unprocessable: The file is damaged.
     """
     session_id = SessionId(f"s_replay_{secrets.token_hex(8)}")
     header = recording.header
-    await store.create(session_id, header.config, header.recorded_at_s)
-    recorded = {
-        int(line.data["index"]): line.data for line in recording.told if line.event == "chunk"
-    }
-    waiting = [asked for asked in recording.asked if asked.finish_reason in ANSWERED]
+    await around.store.create(session_id, header.config, header.recorded_at_s)
+    begun = ReplayBegun.of(recording)
     chunks, answers = list[ReplayedChunk](), list[ReplayedAnswer]()
-    for chunk in cut_again(recording):
-        chunks.append(await _bring(session_id, stages, chunk, recorded.pop(chunk.index, None)))
-        due = [asked for asked in waiting if asked.context_end_s <= (chunk.index + 1) * CHUNK_S]
-        waiting = [asked for asked in waiting if asked not in due]
-        answers += [await _ask(session_id, stages, asked) for asked in due]
-    chunks += [ReplayedChunk(index, None, data) for index, data in recorded.items()]
-    answers += [ReplayedAnswer(asked, None) for asked in waiting]
-    return Report(recording, model, chunks, answers)
+    async for item in replay(recording, session_id, around):
+        if isinstance(item, ReplayedChunk):
+            chunks.append(item)
+        elif isinstance(item, ReplayedAnswer):
+            answers.append(item)
+    return Report(begun, model, chunks, answers)
 
 
-async def _bring(
-    session_id: SessionId, stages: Stages, chunk: MediaChunk, recorded: Mapping[str, Any] | None
-) -> ReplayedChunk:
-    try:
-        encoded = await stages.encoder.encode(chunk)
-        record = await stages.compressor.compress(session_id, encoded)
-        await stages.llm.append(session_id, record)
-    except Exception as error:
-        # it is what the replay is for; later chunks are worth seeing, too
-        logger.exception("chunk failed", extra={"chunk_index": chunk.index})
-        return ReplayedChunk(chunk.index, None, recorded, f"{type(error).__name__}: {error}")
-    data = chunk_data(chunk, record, lag_s=0.0, stages_s={})
-    return ReplayedChunk(chunk.index, data, recorded)
-
-
-async def _ask(session_id: SessionId, stages: Stages, asked: Asked) -> ReplayedAnswer:
-    """Ask as it was, greedily: how an answer was drawn, and from which window, is not recorded."""
-    sampling = Sampling(max_tokens=max(1, asked.completion_tokens))
-    question = Question(secrets.token_hex(8), (Message("user", asked.question),), sampling)
-    async for item in stages.llm.ask(session_id, question):
-        if isinstance(item, Finished):
-            return ReplayedAnswer(asked, item.text)
-    raise AssertionError("an answer ended without Finished")
-
-
-__all__ = ["open_stages", "replay", "run_replay"]
+__all__ = ["open_stages", "report_of", "run_replay"]

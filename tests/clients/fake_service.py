@@ -8,7 +8,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +20,14 @@ from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 
 from service.api import chat_schemas, schemas
+from service.api.replays import replay_events
 from service.api.source_schemas import CreateSource, Source, SourceList
+from service.errors import ServiceError
 from service.ingest.playback import Speed
+from service.ingest.recording.report import ReplayItem
+from service.sessions.record import SessionId
 from tests.clients.receiver import Receiver
+from tests.clients.replays import make_begun
 
 WEB = Path(__file__).parents[2] / "clients" / "web"
 GRID = (6, 8)
@@ -51,6 +56,7 @@ class FakeService:
         refusals: (method, path suffix) -> (status, code, headers): refuse such requests.
         chunk_s: How often a chunk appears while media arrives.
         recording: Pieces of every recording.
+        replayed: What comes of every replay; an error ends it.
         word_gap_s: Pause between two words of a streamed answer.
         ice_links: The Link header that names STUN and TURN servers.
         played: How an upload ends once it was asked about, (state, reason); None: it goes on.
@@ -59,6 +65,7 @@ class FakeService:
 
     words: tuple[str, ...] = ("a", " red", " circle")
     recording: tuple[bytes, ...] = (b"media", b'{"reason":"seconds","crc32":1,"type":"end"}')
+    replayed: tuple[ReplayItem | ServiceError, ...] = ()
     api_key: str | None = None
     chunk_s: float = 0.3
     word_gap_s: float = 0.0
@@ -70,6 +77,7 @@ class FakeService:
     rules: dict[str, schemas.CreatedRule] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
     uploads: list[tuple[str, bytes]] = field(default_factory=list)
+    anyway: list[bool] = field(default_factory=list)
     requests: list[tuple[str, str, dict[str, str], bytes]] = field(default_factory=list)
 
     def feed(self, session_id: str | None = None) -> Feed:
@@ -184,7 +192,7 @@ def build_app(fake: FakeService) -> FastAPI:
     app.middleware("http")(_gate(fake))
     _add_session_routes(app, fake)
     _add_reading_routes(app, fake)
-    _add_recording_route(app, fake)
+    _add_recording_routes(app, fake)
     _add_source_routes(app, fake)
     _add_query_route(app, fake)
     _add_media_routes(app, fake)
@@ -252,10 +260,28 @@ def _add_session_routes(app: FastAPI, fake: FakeService) -> None:
         return Response(status_code=204)
 
 
-def _add_recording_route(app: FastAPI, fake: FakeService) -> None:
+def _add_recording_routes(app: FastAPI, fake: FakeService) -> None:
     @app.get("/v1/sessions/{id_}/recording")
     async def recording(id_: str, seconds: float = 60.0) -> StreamingResponse:
         return StreamingResponse(iter(fake.recording), media_type="video/x-matroska")
+
+    @app.post("/v1/replays")
+    async def replay(request: Request, anyway: bool = False) -> StreamingResponse:
+        fake.uploads.append((request.headers["content-type"], await request.body()))
+        fake.anyway.append(anyway)
+        events = replay_events(
+            SessionId("s_again"), make_begun(), _played(fake.replayed), "omnisift-tiny"
+        )
+        return StreamingResponse(events, media_type="text/event-stream")
+
+
+async def _played(
+    items: tuple[ReplayItem | ServiceError, ...],
+) -> AsyncGenerator[ReplayItem, None]:
+    for item in items:
+        if isinstance(item, ServiceError):
+            raise item
+        yield item
 
 
 def _add_reading_routes(app: FastAPI, fake: FakeService) -> None:

@@ -6,10 +6,17 @@ import pytest
 import service.errors
 import service.source_errors
 from service.errors import ServiceError
-from service.source_errors import MediaUnreadable, SourceDenied, SourceNotFound, SourceUnreachable
+from service.source_errors import (
+    MediaUnreadable,
+    RecordingDiffers,
+    SourceDenied,
+    SourceNotFound,
+    SourceUnreachable,
+)
 
 EXAMPLES = [
     MediaUnreadable("it is empty"),
+    RecordingDiffers({"model": ("big", "small")}),
     SourceNotFound("src_1"),
     SourceDenied("401"),
     SourceUnreachable("connection refused"),

@@ -15,6 +15,8 @@ from service.sessions.record import SessionConfig
 FORMAT = 1  # of the journal; another one is not read
 MAX_LINE_BYTES = 1 << 20
 
+ANSWERED = ("stop", "length")
+
 FrameKind = Literal["video", "audio"]
 EndReason = Literal["seconds", "bytes", "too_slow", "stopped", "no_media", "session_over"]
 
@@ -122,6 +124,11 @@ class Asked:
     finish_reason: str
     completion_tokens: int
     type: Literal["asked"] = "asked"
+
+    @property
+    def is_answered(self) -> bool:
+        """The answer came to its own end."""
+        return self.finish_reason in ANSWERED
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Just enough of Matroska (RFC 9559) to write a live recording, element by element. Pure.
+"""Just enough of Matroska (RFC 9559) to write a live recording, and to see who wrote one. Pure.
 
 PyAV, which reads these files, takes no PNG into Matroska and holds packets back to interleave them;
 here every call gives its bytes at once, and pictures may change their size.
@@ -15,6 +15,11 @@ NUMBERS: Final[dict[Track, int]] = {"video": 1, "audio": 2, "text": 3}
 TYPES: Final[dict[Track, int]] = {"video": 0x01, "audio": 0x02, "text": 0x11}
 TICKS_PER_S: Final = 1000
 MAX_OFFSET: Final = (1 << 15) - 1  # ticks between a block and its cluster
+SEGMENT: Final = 0x18538067
+CLUSTER: Final = 0x1F43B675
+SIMPLE_BLOCK: Final = 0xA3
+BLOCK_HEAD_BYTES: Final = 4  # track, two of time, flags
+MAX_ELEMENTS: Final = 16  # of ours, the seventh is the first block
 UNKNOWN_SIZE: Final = b"\x01" + b"\xff" * 7
 NOMINAL_SIZE: Final = (640, 480)  # every PNG knows its own
 
@@ -55,6 +60,39 @@ def cluster(at_s: float, blocks: Sequence[Block]) -> bytes:
     return _element("1F43B675", _uint("E7", ticks) + b"".join(_block(ticks, b) for b in blocks))
 
 
+def first_text(data: bytes) -> bytes | None:
+    """What the first block holds, from a file's beginning; None unless it is whole, and text."""
+    position = 0
+    for _ in range(MAX_ELEMENTS):
+        element_id, position = _number(data, position, keeps_marker=True)
+        size, position = _number(data, position)
+        if element_id == 0 or position > len(data):
+            return None
+        if element_id == SIMPLE_BLOCK:
+            block = data[position : position + size]
+            is_text = len(block) == size and block[:1] == bytes([0x80 | NUMBERS["text"]])
+            return block[BLOCK_HEAD_BYTES:] if is_text else None
+        if element_id not in (SEGMENT, CLUSTER):  # those are entered
+            position += size
+    return None
+
+
+def _number(data: bytes, position: int, *, keeps_marker: bool = False) -> tuple[int, int]:
+    """A number of variable length (RFC 8794, section 4) and where it ends; 0 where there is none.
+
+    Args:
+        data: The file's beginning.
+        position: Where the number begins.
+        keeps_marker: Leave the bit that tells the length, as ids do.
+    """
+    first = data[position] if position < len(data) else 0
+    length = 9 - first.bit_length()
+    if length > 8:
+        return 0, len(data) + 1
+    value = int.from_bytes(data[position : position + length], "big")
+    return value if keeps_marker else value ^ (1 << 7 * length), position + length
+
+
 def _block(cluster_ticks: int, block: Block) -> bytes:
     offset = round(block.at_s * TICKS_PER_S) - cluster_ticks
     offset = max(-min(cluster_ticks, MAX_OFFSET), min(offset, MAX_OFFSET))
@@ -82,4 +120,4 @@ def _element(element_id: str, payload: bytes) -> bytes:
     return bytes.fromhex(element_id) + (1 << 56 | len(payload)).to_bytes(8, "big") + payload
 
 
-__all__ = ["TICKS_PER_S", "Block", "Track", "cluster", "head"]
+__all__ = ["TICKS_PER_S", "Block", "Track", "cluster", "first_text", "head"]

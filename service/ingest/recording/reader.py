@@ -3,11 +3,13 @@
 A file is read twice: once to know that it is whole, and what the service told; then look by look.
 """
 
+import json
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -32,12 +34,20 @@ from service.ingest.recording.journal import (
     Told,
     parse_line,
 )
-from service.ingest.recording.matroska import NUMBERS, Track
+from service.ingest.recording.matroska import NUMBERS, Track, first_text
 from service.ingest.source import Picture, Sound
 
 PNG_SIZE = slice(16, 24)  # width and height, in the chunk that a PNG begins with
 MAX_PICTURE_PIXELS = 8192 * 8192
+MAX_KEPT_BYTES = 64 << 20  # lines that are held as long as the file is open; 10 kB a chunk
 TRACKS: dict[int, Track] = {number - 1: track for track, number in NUMBERS.items()}
+FOREIGN = (
+    "it does not begin with a journal, so no service recorded it; `omnisift upload` plays any "
+    "media file"
+)
+
+Source = Path | BinaryIO
+"""A file, by its name or open; one that is open is not closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +55,14 @@ class Recording:
     """A file that is whole.
 
     Attributes:
-        path: Of the file.
+        source: The file.
         header: Its first line.
         told: What the service told of its chunks, in order.
         asked: What was asked meanwhile, in order.
         end_reason: Why the recording ended.
     """
 
-    path: Path
+    source: Source
     header: Header
     told: Sequence[Told]
     asked: Sequence[Asked]
@@ -65,7 +75,7 @@ class Recording:
             Unprocessable: The media is not what the journal says.
         """
         waiting: list[tuple[Track, bytes]] = []
-        for track, data in _packets(self.path):
+        for track, data in _packets(self.source):
             if track != "text":
                 waiting.append((track, data))
                 continue
@@ -79,15 +89,15 @@ class Recording:
                 waiting = []
 
 
-def open_recording(path: Path) -> Recording:
+def open_recording(source: Source) -> Recording:
     """Check that a file is a whole recording.
 
     Raises:
         OSError: It cannot be read.
         Unprocessable: It is none, was cut short, or is damaged.
     """
-    crc32, lines = 0, list[Line]()
-    for track, data in _packets(path):
+    crc32, num_bytes, lines = 0, 0, list[Line]()
+    for track, data in _packets(source):
         if track == "text":
             line = _parse(data)
             _check_order(lines, line)
@@ -95,15 +105,37 @@ def open_recording(path: Path) -> Recording:
                 raise damaged("its checksum is another")
             if not isinstance(line, Look):
                 lines.append(line)
+                num_bytes += len(data)
+                if num_bytes > MAX_KEPT_BYTES:
+                    raise damaged("its journal is larger than any that the service writes")
         crc32 = zlib.crc32(data, crc32)
     header, end = (lines[0], lines[-1]) if lines else (None, None)
     if not isinstance(header, Header):
-        raise damaged("it has no journal, so the service did not make it")
+        raise damaged(FOREIGN)
     if not isinstance(end, End):
         raise damaged("it was cut short: the end is missing")
     told = [line for line in lines if isinstance(line, Told)]
     asked = [line for line in lines if isinstance(line, Asked)]
-    return Recording(path, header, told, asked, end.reason)
+    return Recording(source, header, told, asked, end.reason)
+
+
+def read_header(beginning: bytes) -> Header:
+    """The header of a file of which only the beginning is here.
+
+    Raises:
+        Unprocessable: It is no recording, or one of another format.
+    """
+    data = first_text(beginning)
+    try:
+        fields = None if data is None else json.loads(data)
+    except ValueError:
+        fields = None
+    if data is None or not isinstance(fields, dict) or fields.get("type") != "header":
+        raise damaged(FOREIGN)
+    _check_format(fields.get("format"))
+    line = _parse(data)
+    assert isinstance(line, Header)
+    return line
 
 
 def damaged(reason: str) -> Unprocessable:
@@ -113,15 +145,23 @@ def damaged(reason: str) -> Unprocessable:
 def _check_order(before: Sequence[Line], line: Line) -> None:
     if isinstance(line, Header) != (not before):
         raise damaged("its journal begins with no header, or has another")
-    if isinstance(line, Header) and line.format != FORMAT:
-        raise damaged(f"its journal has format {line.format}, and this version reads {FORMAT}")
+    if isinstance(line, Header):
+        _check_format(line.format)
     if before and isinstance(before[-1], End):
         raise damaged("it goes on after its end")
 
 
-def _packets(path: Path) -> Iterator[tuple[Track, bytes]]:
+def _check_format(found: object) -> None:
+    if found != FORMAT:
+        raise damaged(f"its journal has format {found}, and this version reads {FORMAT}")
+
+
+def _packets(source: Source) -> Iterator[tuple[Track, bytes]]:
+    if not isinstance(source, Path):
+        source.seek(0)
+    file = str(source) if isinstance(source, Path) else source
     try:
-        with av.open(str(path), format="matroska") as container:
+        with av.open(file, "r", format="matroska") as container:
             for packet in container.demux():
                 track = TRACKS.get(packet.stream_index)
                 if track is not None and packet.size:
@@ -188,4 +228,4 @@ def decode_png(data: bytes) -> NDArray[uint8]:
     return frames[0].to_ndarray(format="rgb24").astype(uint8, copy=False)
 
 
-__all__ = ["Recording", "damaged", "decode_png", "open_recording"]
+__all__ = ["Recording", "Source", "damaged", "decode_png", "open_recording", "read_header"]

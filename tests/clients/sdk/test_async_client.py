@@ -21,6 +21,7 @@ from clients.sdk import (
 )
 from clients.sdk.backoff import Backoff
 from clients.sdk.errors import OmniSiftError
+from tests.clients import replays
 from tests.clients.fake_service import Feed, RunningService
 from tests.clients.flaky import Flaky, answered, cut, died, in_pieces
 
@@ -242,3 +243,22 @@ async def test_a_recording_comes_in_pieces(
     pieces = [piece async for piece in client.record("s0", seconds=2.5)]
 
     assert b"".join(pieces) == b"".join(service.fake.recording)
+
+
+async def test_a_recording_is_sent_and_what_comes_of_it_is_told(
+    service: RunningService, client: AsyncClient, tmp_path: Path
+) -> None:
+    service.fake.replayed = (replays.SAME, replays.OTHER)
+    path = tmp_path / "a.mkv"
+    path.write_bytes(b"a recording")
+
+    items = [item async for item in client.replay(path, anyway=True)]
+
+    assert [type(item).__name__ for item in items] == [
+        "ReplayBegun",
+        "ReplayedChunk",
+        "ReplayedChunk",
+        "ReplayReport",
+    ]
+    assert service.fake.uploads == [("video/x-matroska", b"a recording")]
+    assert service.fake.anyway == [True]

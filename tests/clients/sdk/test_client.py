@@ -22,6 +22,7 @@ from clients.sdk import (
 )
 from clients.sdk.backoff import Backoff
 from clients.sdk.errors import OmniSiftError
+from tests.clients import replays
 from tests.clients.fake_service import Feed, RunningService
 from tests.clients.flaky import Flaky, answered, cut, died, in_pieces
 
@@ -332,3 +333,22 @@ def test_a_recording_comes_in_pieces(service: RunningService, client: Client, fe
     pieces = list(client.record("s0", seconds=2.5))
 
     assert b"".join(pieces) == b"".join(service.fake.recording)
+
+
+def test_a_recording_is_sent_and_what_comes_of_it_is_told(
+    service: RunningService, client: Client, tmp_path: Path
+) -> None:
+    service.fake.replayed = (replays.SAME, replays.OTHER)
+    path = tmp_path / "a.mkv"
+    path.write_bytes(b"a recording")
+
+    items = list(client.replay(path, anyway=True))
+
+    assert [type(item).__name__ for item in items] == [
+        "ReplayBegun",
+        "ReplayedChunk",
+        "ReplayedChunk",
+        "ReplayReport",
+    ]
+    assert service.fake.uploads == [("video/x-matroska", b"a recording")]
+    assert service.fake.anyway == [True]

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from clients.sdk import AsyncClient
-from service.api import sources as sources_module
+from service.api import uploads
 from service.api.app import ApiConfig, create_app
 from service.egress import AllowList
 from service.ingest.config import IngestConfig, SourcesConfig
@@ -86,7 +86,7 @@ async def test_a_recording_is_fetched_and_asked_about(
 async def test_a_recording_is_sent_and_played(
     http: httpx.AsyncClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources_module, "PART_BYTES", 4096)
+    monkeypatch.setattr(uploads, "PART_BYTES", 4096)
     content = write_clip(tmp_path / "clip.mp4", duration_s=4.5).read_bytes()
     session_id = await new_session(http)
 

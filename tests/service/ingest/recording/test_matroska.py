@@ -3,7 +3,7 @@ import io
 import av
 import pytest
 
-from service.ingest.recording.matroska import Block, cluster, head
+from service.ingest.recording.matroska import Block, cluster, first_text, head
 
 
 def read(data: bytes) -> list[tuple[str, int, bytes]]:
@@ -44,3 +44,33 @@ def test_sound_is_float_and_mono() -> None:
         rate = container.streams.audio[0].codec_context.sample_rate
 
     assert (codecs, channels, rate) == (["pcm_f32le"], 1, 16_000)
+
+
+HEAD = head("test", sample_rate_hz=16_000)
+FIRST = HEAD + cluster(0.0, [Block("text", 0.0, b"the header")])
+
+
+def test_the_first_text_is_found_in_a_files_beginning() -> None:
+    more = cluster(0.0, [Block("video", 0.0, b"a picture")])
+
+    assert first_text(FIRST) == b"the header"
+    assert first_text(FIRST + more) == b"the header"
+
+
+@pytest.mark.parametrize("length", range(len(FIRST)))
+def test_a_beginning_that_is_too_short_has_no_text(length: int) -> None:
+    assert first_text(FIRST[:length]) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        HEAD + cluster(0.0, [Block("video", 0.0, b"a picture")]),
+        b"RIFF....WAVE",
+        b"\0" * 64,
+        b"\xff" * 64,
+        b"\xec\x80" * 1000,  # elements that say nothing, one after another
+    ],
+)
+def test_what_does_not_begin_with_text_has_none(data: bytes) -> None:
+    assert first_text(data) is None

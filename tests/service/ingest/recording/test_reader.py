@@ -1,3 +1,4 @@
+import io
 import random
 import struct
 from contextlib import suppress
@@ -9,7 +10,7 @@ import pytest
 from service.errors import Unprocessable
 from service.ingest.recording.journal import Asked, End, Frame, Look, Told, dump_line
 from service.ingest.recording.matroska import Block, cluster, head
-from service.ingest.recording.reader import decode_png, open_recording
+from service.ingest.recording.reader import decode_png, open_recording, read_header
 from service.ingest.recording.tape import encode_png
 from service.ingest.source import Picture, Sound
 from tests.clips import write_clip
@@ -134,3 +135,46 @@ def test_a_picture_of_absurd_size_is_not_decoded(side: int) -> None:
 def test_what_is_no_picture_is_refused(data: bytes) -> None:
     with pytest.raises(Unprocessable):
         decode_png(data)
+
+
+def test_a_file_that_is_open_is_read_like_one_by_name(tmp_path: Path) -> None:
+    data = make_tape(make_looks(), [TOLD, ASKED])
+    file = io.BytesIO(data)
+    path = tmp_path / "a.mkv"
+    path.write_bytes(data)
+
+    recording = open_recording(file)
+
+    assert [now_s for _, now_s in recording.looks()] == [
+        now_s for _, now_s in open_recording(path).looks()
+    ]
+    assert not file.closed
+
+
+def test_the_header_is_read_from_a_files_beginning() -> None:
+    assert read_header(make_tape(make_looks())[:1000]) == HEADER
+
+
+@pytest.mark.parametrize(
+    ("beginning", "reason"),
+    [
+        (b"", "no service recorded it"),
+        (b"not a film", "no service recorded it"),
+        (make_tape([])[:100], "no service recorded it"),
+        (make_tape([], format=7), "format 7"),
+        (make_tape([]).replace(b'"after_index":-1', b'"after_index":""'), "after_index"),
+    ],
+)
+def test_a_beginning_of_something_else_is_refused(beginning: bytes, reason: str) -> None:
+    with pytest.raises(Unprocessable, match=reason):
+        read_header(beginning)
+
+
+def test_a_file_of_nothing_but_words_is_not_held_in_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.ingest.recording.reader.MAX_KEPT_BYTES", 2000)
+
+    open_recording(io.BytesIO(make_tape([], [TOLD] * 5)))
+    with pytest.raises(Unprocessable, match="larger than any"):
+        open_recording(io.BytesIO(make_tape([], [TOLD] * 50)))

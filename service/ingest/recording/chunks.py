@@ -1,7 +1,7 @@
 """A recording's chunks, cut again as they were. Synchronous; knows nothing about stages."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from service.errors import ServiceError
 from service.ingest.cutter import Cutter
@@ -16,26 +16,32 @@ logger = logging.getLogger(__name__)
 WHOLE_LOSSES = frozenset({"backlog", "encode", "compress"})
 
 
-def cut_again(recording: Recording) -> Iterator[MediaChunk]:
+def cut_again(
+    recording: Recording, *, has_thumbnails: bool = False
+) -> Generator[MediaChunk, None, None]:
     """The chunks that reached the log then, without what the service gave up of them.
+
+    Args:
+        recording: The file.
+        has_thumbnails: Whether a chunk gets a small JPEG.
 
     Raises:
         Unprocessable: The file is damaged.
     """
     losses = _losses(recording.told)
-    for chunk in _cut(recording):
+    for chunk in _cut(recording, has_thumbnails=has_thumbnails):
         reasons = losses.get(chunk.index, frozenset())
         if not reasons & WHOLE_LOSSES:
             yield without_video(chunk) if "backlog_video" in reasons else chunk
 
 
-def _cut(recording: Recording) -> Iterator[MediaChunk]:
+def _cut(recording: Recording, *, has_thumbnails: bool) -> Iterator[MediaChunk]:
     header = recording.header
     chunker = Chunker(header.chunker, after_index=header.after_index)
     cutter = Cutter(
         chunker,
         header.started_at_s,
-        has_thumbnails=False,
+        has_thumbnails=has_thumbnails,
         lead_s=header.lead_s,
         is_recorded=header.is_recorded,
     )

@@ -5,11 +5,11 @@ import pytest
 
 from service.errors import Unprocessable
 from service.ingest.cutter import Cutter
+from service.ingest.recording.chunks import cut_again
 from service.ingest.recording.journal import Frame, Line, Look, Told
 from service.ingest.recording.reader import open_recording
 from service.media.chunk import MediaChunk
 from service.media.chunker import Chunker
-from service.replay.chunks import cut_again
 from tests.service.ingest.recording.tapes import HEADER, make_looks, make_tape, write_tape
 
 

@@ -6,10 +6,9 @@
 import argparse
 import json
 import secrets
-import signal
 import sys
-import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from service.access.keyring import generate
 from service.errors import ServiceError, StoreUnavailable
 from service.logs import configure_logs
 from service.settings import Settings, export_ray_environment
+from service.stop_signals import StopSignals
 
 EXAMPLES = """\
 OmniSIFT Live is ready: {url}
@@ -111,13 +111,18 @@ def diagnose(settings: Settings, *, is_json: bool) -> int:
 
 
 def serve(settings: Settings) -> int:
-    """Run the service until SIGINT or SIGTERM."""
+    """Run the service until SIGINT or SIGTERM; 0 also when either comes while it starts."""
+    stop = StopSignals()
+    stop.listen()
+    with suppress(KeyboardInterrupt):
+        _serve_until(stop, settings)
+    return 0
+
+
+def _serve_until(stop: StopSignals, settings: Settings) -> None:
     # Ray reads its environment when it is imported, so not before it is set
     from service.app import running
 
-    stop = threading.Event()
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, lambda *_: stop.set())
     print("starting Redis, Ray Serve and the model (about 20 s) ...", flush=True)
     if settings.host not in LOOPBACK and settings.auth.keyring().is_empty:
         print(f"no API keys: all who reach {settings.host} may publish, ask and see everything")
@@ -125,7 +130,6 @@ def serve(settings: Settings) -> int:
         print(EXAMPLES.format(url=url), flush=True)
         stop.wait()
         print("stopping ...", flush=True)
-    return 0
 
 
 def replay(settings: Settings, path: Path) -> int:

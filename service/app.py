@@ -23,6 +23,7 @@ from service.deployments.llm import LLMDeployment
 from service.deployments.router import SessionRouter
 from service.sessions.redis_server import start_redis_server
 from service.settings import Replicas, Settings
+from service.stop_signals import signals_kept
 
 logger = logging.getLogger(__name__)
 
@@ -143,14 +144,16 @@ def running(settings: Settings, *, show_logs: bool = True) -> Iterator[str]:
     with _redis(settings) as redis_url:
         port = settings.port or _free_port(settings.host)
         complete = settings.model_copy(update={"redis_url": SecretStr(redis_url), "port": port})
-        _start_ray(complete, show_logs=show_logs)
         try:
+            _start_ray(complete, show_logs=show_logs)
             serve.run(build_app(complete), name=APP_NAME, route_prefix="/", logging_config=LOGGING)
-            yield f"http://{settings.host}:{port}"
+            try:
+                yield f"http://{settings.host}:{port}"
+            finally:
+                _drain()
+                # serve.shutdown() would kill its controller in mid-call, and Ray would complain
+                serve.delete(APP_NAME)
         finally:
-            _drain()
-            # serve.shutdown() would kill its controller in mid-call, and Ray would complain
-            serve.delete(APP_NAME)
             ray.shutdown()
 
 
@@ -161,7 +164,7 @@ def _drain() -> None:
             handle = serve.get_deployment_handle(name, APP_NAME)
             handle.broadcast("drain").results(timeout_s=LET_GO_S, return_exceptions=True)
     except Exception as error:
-        # also where it never came to run; it stops either way
+        # it stops either way
         logger.warning("stopped without a drain: %s", error)
 
 
@@ -181,13 +184,15 @@ def _start_ray(settings: Settings, *, show_logs: bool) -> None:
     # logical CPUs: replicas that do not fit would wait forever without an error
     needed_cpus = sum((part.max_replicas or part.replicas) * part.num_cpus for part in parts)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
-    ray.init(
-        num_cpus=max(2, int(needed_cpus) + 1),
-        include_dashboard=False,
-        log_to_driver=show_logs,
-        logging_level=logging.ERROR,
-        object_store_memory=OBJECT_STORE_BYTES,
-    )
+    # NOTE: it takes SIGTERM for itself, and would end the process without a drain
+    with signals_kept():
+        ray.init(
+            num_cpus=max(2, int(needed_cpus) + 1),
+            include_dashboard=False,
+            log_to_driver=show_logs,
+            logging_level=logging.ERROR,
+            object_store_memory=OBJECT_STORE_BYTES,
+        )
     serve.start(
         http_options=HTTPOptions(host=settings.host, port=settings.port), logging_config=LOGGING
     )

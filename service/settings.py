@@ -373,6 +373,8 @@ RAY_ENVIRONMENT = {
     "RAY_preload_python_modules": "service.deployments.preload",
     # Ray's default is 15: whatever else the machine does would come before live streams
     "RAY_worker_niceness": "0",
+    # it would abort a process that is told to stop; crashes are told by Python's own handler
+    "RAY_DISABLE_FAILURE_SIGNAL_HANDLER": "1",
 }
 """What Ray reads from the environment when it is imported, on every node."""
 

@@ -43,6 +43,22 @@ def test_publisher_follows_a_session_that_moves(service: RunningService, page: P
     assert "/v1/sessions/s0/whip/r0" in paths(service, "DELETE")
 
 
+def test_page_comes_back_though_a_proxy_says_500_meanwhile(
+    service: RunningService, page: Page
+) -> None:
+    start_and_wait(page, service)
+    offers = paths(service, "POST").count("/v1/sessions/s0/whip")
+    service.fake.refusals["POST", "/whip"] = (500, "internal_error", {})
+
+    service.stop()
+    service.start()
+    wait_for(lambda: paths(service, "POST").count("/v1/sessions/s0/whip") > offers, page)
+    service.fake.refusals.clear()
+
+    expect_state(page, "live")
+    assert service.fake.feed("s0").receivers["r1"]
+
+
 def test_page_without_network_says_so_and_comes_back(
     service: RunningService, page: Page, context: BrowserContext
 ) -> None:

@@ -12,7 +12,7 @@ VIDEO_CLOCK_HZ = 90_000  # RFC 6184, section 8.2.1; RFC 7741, section 6.1
 LOST_AFTER_S = 1.0  # of the stream; what is asked for again comes within a round trip
 MAX_WITHHELD = 300  # frames; some encoders never send a whole keyframe
 ASK_EVERY = 15  # withheld frames, for the request may be lost as well
-TIMESTAMPS = 1 << 32  # RFC 3550, section 5.1
+TIMESTAMPS, SEQUENCE_NUMBERS = 1 << 32, 1 << 16  # RFC 3550, section 5.1
 
 _NAL_TYPE = re.compile(rb"\x00\x00\x01(.)", re.S)  # ITU-T H.264, annex B
 _NAL_START = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
@@ -47,8 +47,8 @@ class DecodableFrames:
     def add(self, packet: Any) -> tuple[bool, Any]:
         """Take an `RtpPacket`; whether to ask for a keyframe, and the next frame or None."""
         is_cut, frame = self._buffer.add(packet)
-        if frame is None and self._has_lost(packet):
-            self._skip()
+        if frame is None and (place := self._place_of_loss(packet)) is not None:
+            self._buffer.remove(place)
             is_cut, frame = True, self._next(packet)
         if is_cut:
             self._is_waiting, self._num_withheld = True, 0
@@ -66,26 +66,17 @@ class DecodableFrames:
             self._on_withheld()
         return self._is_waiting
 
-    def _has_lost(self, newest: Any) -> bool:
-        place = self._place_after_hole()
-        if place is None:
-            return False
-        age: int = (newest.timestamp - self._packet(place).timestamp) % TIMESTAMPS
-        return LOST_AFTER_S * VIDEO_CLOCK_HZ < age < TIMESTAMPS / 2
-
-    def _skip(self) -> None:
-        place = self._place_after_hole()
-        if place is not None:
-            self._buffer.remove(place)
-
-    def _place_after_hole(self) -> int | None:
-        """Place of the first packet behind one that is missing; None where none is."""
-        is_hole = False
-        for place in range(self._buffer.capacity):
+    def _place_of_loss(self, newest: Any) -> int | None:
+        """Place of the first packet behind one that is lost; None where none is."""
+        is_missing = False
+        num_places = (newest.sequence_number - self._buffer._origin) % SEQUENCE_NUMBERS + 1
+        # one from before the buffer's beginning counts as far behind its end
+        for place in range(num_places if num_places <= self._buffer.capacity else 0):
             packet = self._packet(place)
-            if packet is not None and is_hole:
-                return place
-            is_hole = is_hole or packet is None
+            if packet is not None and is_missing:
+                age = (newest.timestamp - packet.timestamp) % TIMESTAMPS
+                return place if LOST_AFTER_S * VIDEO_CLOCK_HZ < age < TIMESTAMPS / 2 else None
+            is_missing = is_missing or packet is None
         return None
 
     def _packet(self, place: int) -> Any:

@@ -100,6 +100,9 @@ class EncoderSettings(Replicas):
 class CompressorSettings(Replicas):
     """Token compression."""
 
+    max_sessions: int = Field(
+        1024, ge=1, description="sessions that a replica remembers frames of; more get 503"
+    )
     lease_s: float = Field(10.0, gt=0, description="lease of a session without renewal")
 
 

@@ -189,6 +189,7 @@ class StageFleet:
             # one that is behind works all the time; it cannot report more
             "busy": {r.name: 1.0 if r.backlog_s > 0 else min(load, 1.0) for r, load in pairs},
             "waiting_chunks": {r.name: r.backlog_s / self.model.work_s for r, _ in pairs},
+            "wait_s": {replica.name: replica.backlog_s for replica, _ in pairs},
         }
 
     def _note(self, step: int, now_s: float) -> None:

@@ -88,6 +88,7 @@ class CompressorWorker:
         *,
         replica: str,
         lease_s: float = 10.0,
+        max_sessions: int = 1024,
         device: torch.device | str = "cpu",
     ) -> Self:
         """A worker with the audio selector of a checkpoint folder or hub id.
@@ -97,7 +98,7 @@ class CompressorWorker:
             ValueError: If they are damaged or do not fit together.
         """
         selector = load_selector(source, device)
-        config = CompressorWorkerConfig(replica=replica, lease_s=lease_s)
+        config = CompressorWorkerConfig(replica=replica, lease_s=lease_s, max_sessions=max_sessions)
         return cls(selector, store, metrics, config)
 
     @property

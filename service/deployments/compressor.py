@@ -21,6 +21,7 @@ class CompressorDeployment:
             self._replica.metrics,
             replica=self._replica.id,
             lease_s=settings.compressor.lease_s,
+            max_sessions=settings.compressor.max_sessions,
             device=settings.device,
         )
 

@@ -35,6 +35,7 @@ class EncoderDeployment:
     def record_autoscaling_stats(self) -> dict[str, float]:
         return {
             "waiting_chunks": self._worker.num_pending,
+            "wait_s": self._worker.wait_s,
             "busy": self._replica.busy_ratio(),
         }
 

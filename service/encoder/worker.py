@@ -1,6 +1,7 @@
 """Batches the chunks of concurrent callers for one encoder. Knows nothing about processes."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -81,7 +82,7 @@ class EncoderWorker:
         if len(self._pending) >= self._max_pending_chunks:
             raise AtCapacity(stage=STAGE, limit=self._max_pending_chunks, retry_after_s=1.0)
         loop = asyncio.get_running_loop()
-        request = _Request(chunk, loop.create_future(), loop.time())
+        request = _Request(chunk, loop.create_future(), time.monotonic())
         self._pending.append(request)
         if len(self._pending) >= self._max_batch_chunks:
             self._is_full.set()
@@ -99,6 +100,11 @@ class EncoderWorker:
     def num_pending(self) -> int:
         """Chunks that wait, those being encoded not counted."""
         return len(self._pending)
+
+    @property
+    def wait_s(self) -> float:
+        """For how long the oldest of them has waited; 0 where none does."""
+        return time.monotonic() - self._pending[0].since_s if self._pending else 0.0
 
     async def aclose(self) -> None:
         """Stop; calls not answered yet fail. What the thread has begun it still ends, unseen."""
@@ -119,7 +125,7 @@ class EncoderWorker:
 
     async def _gather(self) -> None:
         """Wait until a batch is full, or its first chunk has waited long enough."""
-        left_s = self._pending[0].since_s + self._max_wait_s - asyncio.get_running_loop().time()
+        left_s = self._pending[0].since_s + self._max_wait_s - time.monotonic()
         if left_s <= 0 or len(self._pending) >= self._max_batch_chunks:
             return
         self._is_full.clear()
@@ -138,7 +144,7 @@ class EncoderWorker:
         chunks = [request.chunk for request in batch]
         results: list[EncodedChunk | Exception] = [_closed() for _ in batch]
         loop = asyncio.get_running_loop()
-        began_s = loop.time()
+        began_s = time.monotonic()
         for request in batch:
             request.waited_s = began_s - request.since_s
         try:
@@ -146,7 +152,7 @@ class EncoderWorker:
                 self._thread, encode_each_or_fail, self._encoder, chunks
             )
         finally:
-            busy_s = loop.time() - began_s
+            busy_s = time.monotonic() - began_s
             self._metrics.busy_seconds_total.labels(stage="encode").inc(busy_s)
             for request, result in zip(batch, results, strict=True):
                 _settle(request.answer, result)

@@ -9,7 +9,7 @@ class Target:
     """How much of one signal a replica is meant to carry.
 
     Attributes:
-        signal: Its name, as replicas report it: `sessions`, `busy`, `waiting_chunks`, `pages`.
+        signal: Its name, as replicas report it: `sessions`, `busy`, `wait_s`, `pages`, ...
         per_replica: The amount that one replica is meant to carry, above 0; what it could carry
             at most is more, so that there is room until the next replica runs.
     """

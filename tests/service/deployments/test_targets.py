@@ -1,16 +1,24 @@
 from service.deployments.targets import full_contexts, scaling_targets
 from service.scaling.demand import Target
-from service.settings import IngestSettings, LLMSettings, ScalingSettings, Settings
+from service.settings import (
+    CompressorSettings,
+    IngestSettings,
+    LLMSettings,
+    ScalingSettings,
+    Settings,
+)
 
 
 def test_targets_leave_room_below_the_limits() -> None:
     settings = Settings(
         ingest=IngestSettings(max_sessions=20),
+        compressor=CompressorSettings(max_sessions=100),
         scaling=ScalingSettings(limit_ratio=0.5, busy_ratio=0.4),
     )
     targets = scaling_targets(settings)
     assert targets["Ingest"] == (Target("sessions", 10.0), Target("busy", 0.4))
-    assert targets["Compressor"] == (Target("busy", 0.4),)
+    assert targets["Compressor"] == (Target("sessions", 50.0), Target("busy", 0.4))
+    assert Target("wait_s", 0.5) in targets["Encoder"]
     assert Target("pages", 0.5) in targets["LLM"]
 
 

@@ -146,9 +146,13 @@ async def test_too_many_waiting_chunks_are_refused(
 
         with pytest.raises(AtCapacity) as caught:
             await worker.encode(small(make_chunk, 3))
+        await asyncio.sleep(0.02)
+        assert worker.num_pending == 2
+        assert worker.wait_s >= 0.02
         watched.gate.set()
 
     assert caught.value.retry_after_s == 1.0
+    assert worker.wait_s == 0.0
     assert [task.result().index for task in waiting] == [1, 2]
     await worker.aclose()
 

@@ -154,8 +154,8 @@ export class Screen {
 
   async #show(url) {
     const image = Object.assign(new Image(), { src: url });
-    await image.decode().catch(() => {});
-    this.#picture = image;
+    // one that is damaged is as good as none: the patches alone are shown
+    if (await image.decode().then(() => true, () => false)) this.#picture = image;
   }
 }
 

@@ -340,6 +340,21 @@ def test_page_fits_the_screen_and_can_be_read(
         assert contrast(page, selector) >= 4.5, selector
 
 
+def test_phone_has_its_buttons_in_one_line_in_every_state(
+    service: RunningService, context: BrowserContext
+) -> None:
+    page = context.new_page()
+    for width in (320, 390, 500):
+        page.set_viewport_size({"width": width, "height": 844})
+        page.goto(service.url)
+        for text in ("live", "not started", "waiting for a place"):
+            page.locator("#state").evaluate("(state, text) => (state.textContent = text)", text)
+            boxes = [page.locator(name).bounding_box() for name in ("h1", "#share", "#open-key")]
+            middles = [box["y"] + box["height"] / 2 for box in boxes if box is not None]
+            assert len(middles) == 3
+            assert max(middles) - min(middles) < 2, (width, text)
+
+
 def contrast(page: Page, selector: str) -> float:
     """Contrast ratio of an element's text. Source: WCAG 2.2, section 1.4.3."""
     text, ground = page.locator(selector).first.evaluate(

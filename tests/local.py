@@ -97,7 +97,11 @@ async def local_backend(
 
 @asynccontextmanager
 async def fake_backend(
-    redis_url: str, limits: KeyLimits | None = None, *, encoder: FakeEncoder | None = None
+    redis_url: str,
+    limits: KeyLimits | None = None,
+    *,
+    encoder: FakeEncoder | None = None,
+    ingest_config: IngestConfig | None = None,
 ) -> AsyncIterator[LocalBackend]:
     """Real Redis and ingest over stages that answer at once: made in no time, without a model."""
     metrics, llm = Metrics(), FakeLLM()
@@ -106,7 +110,7 @@ async def fake_backend(
         stack.push_async_callback(store.aclose)
         stages = Stages(encoder or FakeEncoder(), FakeCompressor(), llm)
         around = Surroundings(REPLICA, stages, store, metrics, steady_clock())
-        ingest = IngestWorker(around, IngestConfig())
+        ingest = IngestWorker(around, ingest_config or IngestConfig())
         stack.push_async_callback(ingest.aclose)
         quotas = RedisQuotas.connect(redis_url, limits or KeyLimits(), session_s=3600.0)
         stack.push_async_callback(quotas.aclose)

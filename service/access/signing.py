@@ -50,7 +50,7 @@ class Signer:
             raise Unauthorized("the token is not one of this service")
         fields: dict[str, Any] = json.loads(_decode(payload))
         if fields["exp"] <= now_s:
-            raise Unauthorized("the token has expired")
+            raise Unauthorized("the token has expired, ask for a new one")
         return fields
 
     def _mac(self, purpose: str, payload: str) -> bytes:

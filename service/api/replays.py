@@ -74,7 +74,7 @@ def replay_routes(backend: Backend, clock: Clock, config: ReplaysConfig) -> APIR
         parts = uploads.parts(request)
         beginning = await anext(parts, b"")
         if not beginning:
-            raise MediaUnreadable("the body is empty")
+            raise MediaUnreadable("the body is empty: send the file itself as the body")
         header = read_header(beginning)
         model = backend.model.name
         check_provenance(

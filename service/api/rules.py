@@ -2,6 +2,8 @@
 
 import asyncio
 import secrets
+from functools import partial
+from typing import Final
 
 from fastapi import APIRouter
 
@@ -16,6 +18,7 @@ from service.rules.signature import new_secret
 from service.sessions.record import Rule, SessionId, SessionStatus
 
 ASKERS = needs(Scope.ASK)
+HOSTS_SETTING: Final = "OMNISIFT_RULES__WEBHOOK_HOSTS"
 
 
 def rule_routes(
@@ -30,7 +33,8 @@ def rule_routes(
         if session.status is SessionStatus.ENDED:
             raise SessionEnded(session_id, reason=session.end_reason)
         if body.webhook_url is not None:
-            await asyncio.to_thread(check_url, body.webhook_url, webhook_hosts, resolve_host)
+            check = partial(check_url, setting=HOSTS_SETTING)
+            await asyncio.to_thread(check, body.webhook_url, webhook_hosts, resolve_host)
         rule = Rule(
             id=f"r_{secrets.token_urlsafe(9)}",
             condition=body.condition,

@@ -56,7 +56,7 @@ async def send(
         await backend.sources.append_upload(session, upload_id, offset, part)
         offset += len(part)
     if offset == 0:
-        raise MediaUnreadable("the body is empty")
+        raise MediaUnreadable("the body is empty: send the file itself as the body")
 
 
 async def parts(request: Request) -> AsyncIterator[bytes]:

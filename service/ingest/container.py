@@ -196,12 +196,15 @@ class Container:
         """Why a track is left out; None where it is not."""
         codec = stream.codec_context
         if codec is None:
-            return f"its {stream.type} is in an unknown codec"
+            return f"its {stream.type} is in an unknown codec: convert it to H.264 and AAC"
         if stream.disposition & Disposition.attached_pic:
             return "its only picture is a cover"
         if isinstance(stream, VideoStream) and self._is_oversized(stream):
             self._discards["video", "oversized"] += 1
-            return f"its pictures of {stream.width}x{stream.height} are larger than what is taken"
+            return (
+                f"its pictures of {stream.width}x{stream.height} are larger than what is taken: "
+                f"scale them to {self._limits.max_frame_pixels} pixels or fewer"
+            )
         return None
 
     def _is_oversized(self, picture: VideoStream | av.VideoFrame) -> bool:
@@ -302,7 +305,10 @@ def _failure(error: av.FFmpegError | OSError) -> ServiceError:
     if isinstance(error, DENIALS):
         return SourceDenied(_reason(error))
     if isinstance(error, UNREADABLE) or error.errno == EINVAL:  # an empty file is EINVAL
-        return MediaUnreadable("it is empty, damaged, or in no format that is read")
+        return MediaUnreadable(
+            "it is empty, damaged, or in no format that is read: if it plays elsewhere, "
+            "convert it to MP4"
+        )
     return SourceUnreachable(_reason(error))
 
 

@@ -24,6 +24,7 @@ FORMATS: Final = "rtsp"
 PROTOCOLS: Final = "rtsp,rtp,tcp"
 OPTIONS: Final = {"rtsp_transport": "tcp", "analyzeduration": "1000000"}  # 1 s
 BLOCK_BYTES: Final = 64 << 10
+ADVICE: Final = "check its address and port, and that it is on"
 # FFmpeg reads a status line as loosely as this, and ignores carriage returns
 REDIRECT: Final = re.compile(rb"(?:^|\n)RTSP/[^\n]*?[ \t]\+?0*3\d\d(?!\d)")
 MAX_LINE_BYTES: Final = 4096
@@ -139,13 +140,13 @@ async def _connect(
                 server_hostname=target.host if tls else None,
             )
     except TimeoutError as error:
-        raise SourceUnreachable("no answer in time") from error
+        raise SourceUnreachable(f"no answer in time; {ADVICE}") from error
     except ssl.SSLCertVerificationError as error:
         raise SourceDenied("its certificate is not trusted") from error
     except (OSError, ssl.SSLError) as error:
         # its own text may hold the address, which is not for the client
         reason = os.strerror(error.errno) if error.errno else "the connection failed"
-        raise SourceUnreachable(reason) from error
+        raise SourceUnreachable(f"{reason}; {ADVICE}") from error
 
 
 def _local_url(url: str, port: int) -> str:

@@ -5,11 +5,12 @@ import { Conversation } from "./conversation.js";
 import { listDevices, openDevices, openScreen, whyNoDevices } from "./devices.js";
 import { confineTo, readEntry, viewerLink } from "./entry.js";
 import { Film } from "./film.js";
+import { followSound } from "./hearing.js";
 import { connect } from "./omnisift.js";
 import { startScene } from "./scene.js";
 import { page, Screen } from "./screen.js";
 import { Watch } from "./watch.js";
-import { explain, reasonFor } from "./words.js";
+import { explain, reasonFor, SILENT } from "./words.js";
 
 const entry = readEntry();
 confineTo(entry.base);
@@ -26,6 +27,7 @@ class Run {
   #abort = new AbortController();
   #media = null;
   #watch = null;
+  #isSilent = false;
   live = null;
 
   /** Send a source into a new session. */
@@ -35,6 +37,12 @@ class Run {
     if (this.isOver) return this.#media.stop();
     page.preview.srcObject = this.#media.stream;
     film.start();
+    if (source === "devices") {
+      followSound(this.#media.stream, this.#abort.signal, (isSilent) => {
+        this.#isSilent = isSilent;
+        screen.say(isSilent ? SILENT : "");
+      });
+    }
     const [picture] = this.#media.stream.getVideoTracks();
     picture.addEventListener("ended", () => stop(endOf(source)));
     await this.#patiently(async () => {
@@ -121,7 +129,7 @@ class Run {
   #hear(event) {
     if (event.type === "chunk") {
       conversation.allow(event.end_s);
-      if (page.state.dataset.state === "live") screen.say("");
+      if (page.state.dataset.state === "live") screen.say(this.#isSilent ? SILENT : "");
     } else if (event.type === "session.moving") {
       screen.say("The service moves this session to another replica. It goes on by itself.");
     } else if (event.type === "session.idle" && isViewer) {

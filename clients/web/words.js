@@ -5,6 +5,9 @@ import { ApiError, ConnectionLost } from "./api.js";
 /** Something on this side of the wire that a person can mend; its message says how. */
 export class SourceError extends Error {}
 
+export const SILENT =
+  "No sound is heard. Check that the microphone is not muted, here and in the system, or pick another one under Microphone.";
+
 const BY_CODE = {
   session_not_found:
     "This session does not exist here: it ended more than an hour ago, or belongs to another key. Check the link, or press Start for a new one.",

@@ -266,6 +266,29 @@ def test_denied_permission_is_explained(service: RunningService, playwright: Pla
         assert not service.fake.feeds
 
 
+def test_silent_microphone_is_told_until_it_is_heard(service: RunningService, page: Page) -> None:
+    page.add_init_script(
+        """MediaDevices.prototype.getUserMedia = async () => {
+             const context = new AudioContext();
+             const out = context.createMediaStreamDestination();
+             window.level = new GainNode(context, { gain: 0 });
+             const tone = new OscillatorNode(context);
+             tone.connect(window.level).connect(out);
+             tone.start();
+             const canvas = Object.assign(document.createElement("canvas"), { width: 64 });
+             setInterval(() => canvas.getContext("2d").fillRect(0, 0, 9, 9), 50);
+             return new MediaStream([...canvas.captureStream(15).getTracks(),
+               ...out.stream.getTracks()]);
+           };"""
+    )
+    start_and_wait(page, service, source="devices")
+
+    expect(page.locator("#message")).to_contain_text("microphone is not muted", timeout=20_000)
+    page.evaluate("() => { window.level.gain.value = 0.5; }")
+
+    expect(page.locator("#message")).to_have_text("", timeout=20_000)
+
+
 def test_insecure_page_explains_and_still_streams_the_scene(
     service: RunningService, page: Page
 ) -> None:

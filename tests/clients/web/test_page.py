@@ -80,6 +80,32 @@ def test_microphone_may_be_left_out(service: RunningService, page: Page) -> None
     assert not frames["audio"]
 
 
+def test_screen_is_shared_until_it_is_not(service: RunningService, page: Page) -> None:
+    page.add_init_script(  # headless Chromium has no screen: its picker is what is made up
+        """MediaDevices.prototype.getDisplayMedia = async () => {
+             const size = { width: 320, height: 240 };
+             const canvas = Object.assign(document.createElement("canvas"), size);
+             const pen = canvas.getContext("2d");
+             setInterval(() => {
+               pen.fillStyle = "#0000ff";
+               pen.fillRect(0, 0, 320, 240);
+             }, 50);
+             window.shared = canvas.captureStream(15);
+             return window.shared;
+           };"""
+    )
+    start_and_wait(page, service, source="screen")
+
+    receiver = service.fake.feed("s0").receivers["r0"]
+    wait_for(lambda: len(receiver.frames["video"]) > 5, page)
+    red, _, blue = receiver.frames["video"][-1].colour
+    assert blue > 2 * red
+    assert not receiver.frames["audio"]
+    page.evaluate("() => window.shared.getVideoTracks()[0].dispatchEvent(new Event('ended'))")
+    expect_state(page, "stopped")
+    expect(page.locator("#alert")).to_contain_text("not shared any more")
+
+
 def test_overlay_follows_the_chunks_and_can_be_hidden(service: RunningService, page: Page) -> None:
     start_and_wait(page, service)
     overlay = page.locator("#overlay")

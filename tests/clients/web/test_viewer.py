@@ -100,6 +100,24 @@ def test_units_fade_as_they_are_forgotten(service: RunningService, page: Page) -
     expect(page.locator("#held")).to_have_text("80 tokens")
 
 
+def test_gaps_and_scene_cuts_are_marked_and_described(service: RunningService, page: Page) -> None:
+    feed = stream(service)
+    chunks(feed)[1][1]["gaps"] = [{"modality": "video", "start_s": 3.0, "duration_s": 0.5}]
+    watch(page, service, feed)
+    units = page.locator("button.unit")
+    expect(units).to_have_count(3)
+    feed.add_event("scene.cut", index=2, at_stream_s=4.5)
+
+    expect(units.nth(1)).to_have_class(re.compile(r"\bgap\b"))
+    expect(units.nth(2)).to_have_class(re.compile(r"\bcut\b"))
+    expect(units.nth(0)).not_to_have_class(re.compile(r"\b(gap|cut)\b"))
+    units.nth(1).focus()
+    expect(page.locator("#unit-detail")).to_contain_text("No video")
+    expect(page.locator("#unit-detail")).to_contain_text("0.5 s from 3.0 s")
+    units.nth(2).focus()
+    expect(page.locator("#unit-detail")).to_contain_text("scene cut")
+
+
 def chunks(feed: Feed) -> list[tuple[str, dict[str, Any]]]:
     return [(type_, data) for type_, data in feed.events if type_ == "chunk"]
 

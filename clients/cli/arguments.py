@@ -99,9 +99,26 @@ def _add_publish(add: AddParser) -> None:
 
 
 def _add_ask(add: AddParser) -> None:
-    parser = add("ask", help="ask about a session's stream")
-    parser.add_argument("session", metavar="SESSION")
-    parser.add_argument("question", metavar="QUESTION")
+    parser = add(
+        "ask",
+        help="ask about a session's stream, or about files",
+        usage="omnisift ask [options] SESSION QUESTION\n"
+        "       omnisift ask [options] --image FILE ... QUESTION",
+    )
+    parser.add_argument("words", nargs="*", metavar="SESSION QUESTION", help="or QUESTION alone")
+    files = parser.add_argument_group(
+        "files", "instead of a session: up to 16, shown to the model in this order"
+    )
+    for option, kind in (("--image", "image"), ("--clip", "video"), ("--sound", "audio")):
+        files.add_argument(
+            option,
+            dest="files",
+            action="append",
+            type=partial(_of_kind, kind),
+            metavar="FILE",
+            help="a path" if kind == "audio" else "a path, or a URL that the service may fetch",
+        )
+    files.add_argument("--profile", choices=PROFILES, help="compression of the files")
     parser.add_argument(
         "--stream",
         action=argparse.BooleanOptionalAction,
@@ -109,10 +126,15 @@ def _add_ask(add: AddParser) -> None:
         help="show the answer as it is generated (unless --json)",
     )
     parser.add_argument("--window", type=positive, metavar="S", help="only the last S seconds")
+    parser.add_argument("--at", type=positive, metavar="S", help="as of S seconds of stream")
     parser.add_argument("--max-tokens", type=int, metavar="N")
     parser.add_argument("--temperature", type=float, metavar="T", help="0 is greedy")
     parser.add_argument("--seed", type=int, metavar="N")
     parser.add_argument("--json", action="store_true", help="the answer as JSON")
+
+
+def _of_kind(kind: str, file: str) -> tuple[str, str]:
+    return kind, file
 
 
 def _add_watch(add: AddParser) -> None:

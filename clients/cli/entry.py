@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from clients.cli import exits
 from clients.cli.arguments import build_parser
-from clients.cli.ask import ask
+from clients.cli.ask import Showing, ask, ask_about
 from clients.cli.bench import run_bench
 from clients.cli.completion import complete, run_completion
 from clients.cli.console import Console
@@ -22,6 +22,7 @@ from clients.cli.sessions import end_session, list_sessions, share_session, show
 from clients.cli.sources import run_sources, run_upload
 from clients.cli.watch import watch
 from clients.sdk import Client, OmniSiftError
+from clients.sdk.calls import FileOptions
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser(environment)
     if environment.completes:
         complete(parser)
-    options = parser.parse_args(argv)
+    options = _parse(parser, argv)
     _check(parser, options)
     console = Console(is_plain=environment.is_plain)
     try:
@@ -75,20 +76,35 @@ def _sessions(options: argparse.Namespace, console: Console) -> None:
 
 
 def _ask_with(client: Client, options: argparse.Namespace, console: Console) -> None:
-    ask(
-        client,
+    how: FileOptions = {
+        "window_s": options.window,
+        "at_s": options.at,
+        "max_tokens": options.max_tokens,
+        "temperature": options.temperature,
+        "seed": options.seed,
+    }
+    show = Showing(
         console,
-        options.session,
-        options.question,
-        {
-            "window_s": options.window,
-            "max_tokens": options.max_tokens,
-            "temperature": options.temperature,
-            "seed": options.seed,
-        },
         is_streamed=not options.json if options.stream is None else options.stream,
         is_json=options.json,
     )
+    if options.files:
+        [question] = options.words
+        ask_about(client, show, options.files, question, {**how, "profile": options.profile})
+    else:
+        session_id, question = options.words
+        ask(client, show, session_id, question, how)
+
+
+def _parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    options, more = parser.parse_known_args(argv)
+    if options.command == "ask":
+        # argparse takes words as far as the next option, and no further
+        options.words += [word for word in more if not word.startswith("-")]
+        more = [word for word in more if word.startswith("-")]
+    if more:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
+    return options
 
 
 # what a command returns, if anything, is the exit code
@@ -116,6 +132,19 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
             parser.error(f"sessions {options.action}: which one ? Give its ID")
     if options.command == "publish":
         _check_publish(parser, options)
+    if options.command == "ask":
+        _check_ask(parser, options)
+
+
+def _check_ask(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if options.files:
+        if len(options.words) != 1:
+            parser.error("ask about files: give the question alone, in quotes, and no session")
+        return
+    if len(options.words) != 2:
+        parser.error("ask: give a session and a question, in quotes; or --image, --clip, --sound")
+    if options.profile is not None:
+        parser.error("--profile is for files: a session has its own")
 
 
 def _check_publish(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:

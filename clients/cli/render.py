@@ -13,7 +13,7 @@ from clients.sdk.events import (
     StatusEvent,
     TurnEvent,
 )
-from clients.sdk.models import Answer, ModalityTokens, Session, Tokens
+from clients.sdk.models import Answer, FileAnswer, ModalityTokens, Session, Tokens
 
 WATCH_HEADER = (
     f"{'at':>8}  {'event':<10} {'stream':>15}"
@@ -87,6 +87,15 @@ def answer_summary(answer: Answer) -> str:
         f"first in {seconds(answer.ttft_s)}, all in {seconds(answer.duration_s)}; "
         f"saw {answer.context_start_s:.0f}-{answer.context_end_s:.0f} s of stream, "
         f"{percent(stream.keep_ratio)} of its {stream.total.in_} tokens kept"
+    )
+
+
+def file_answer_summary(answer: FileAnswer) -> str:
+    """What an answer about files cost."""
+    stream = answer.usage.stream
+    return (
+        f"{answer.finish_reason} after {answer.usage.completion_tokens} tokens; "
+        f"{percent(stream.keep_ratio)} of the files' {stream.total.in_} tokens kept"
     )
 
 

@@ -33,6 +33,7 @@ from clients.sdk.events import (
 )
 from clients.sdk.models import (
     Answer,
+    FileAnswer,
     Gap,
     HeldTokens,
     ModalityTokens,
@@ -70,6 +71,7 @@ __all__ = [
     "ConnectionFailed",
     "DroppedEvent",
     "Event",
+    "FileAnswer",
     "Forbidden",
     "Gap",
     "HeldTokens",

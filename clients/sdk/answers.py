@@ -1,6 +1,7 @@
 """Answers, sans I/O: bytes in, text and at last the whole answer out; and when to ask again."""
 
 import json
+from typing import Protocol, TypeVar
 
 from clients.sdk.codec import decode
 from clients.sdk.errors import (
@@ -13,6 +14,8 @@ from clients.sdk.errors import (
 )
 from clients.sdk.models import Answer
 from clients.sdk.stream import SseEvent, SseParser
+
+Whole = TypeVar("Whole")
 
 # a replica that died is replaced, in most cases, by one that runs already
 ASK_AGAIN_S = 0.5
@@ -29,6 +32,20 @@ def ask_again_after_s(failure: OmniSiftError) -> float | None:
     if isinstance(failure, Unavailable) and not isinstance(failure, Overloaded):
         return (failure.retry_after_s or ASK_AGAIN_S) if failure.is_retryable else None
     return None
+
+
+class PieceReader(Protocol[Whole]):
+    """Reads an answer that comes in pieces."""
+
+    has_begun: bool
+
+    def feed(self, data: bytes) -> list[str | Whole]:
+        """Take the next bytes and return what they complete."""
+        ...
+
+    def close(self) -> None:
+        """Note the end of the stream."""
+        ...
 
 
 class AnswerStream:

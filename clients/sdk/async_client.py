@@ -11,14 +11,17 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from clients.sdk import calls
-from clients.sdk.answers import AnswerStream, ask_again_after_s
+from clients.sdk.answers import AnswerStream, PieceReader, ask_again_after_s
+from clients.sdk.attachments import AskedFile, file_parts
 from clients.sdk.backoff import Backoff
 from clients.sdk.calls import AskOptions, Call, RuleOptions, SessionOptions, Speed
+from clients.sdk.completions import CompletionStream
 from clients.sdk.errors import OmniSiftError, TimedOut
 from clients.sdk.events import Event
 from clients.sdk.feed import SILENCE_LIMIT_S, EventFeed
 from clients.sdk.models import (
     Answer,
+    FileAnswer,
     Model,
     Rule,
     Session,
@@ -262,15 +265,7 @@ class AsyncClient:
 
         Asked once more where a part of the service was away, so that `turns` may show it twice.
         """
-        call = calls.ask(session_id, question, options)
-        try:
-            return await self.send(call)
-        except OmniSiftError as exc:
-            wait_s = ask_again_after_s(exc)
-            if wait_s is None:
-                raise
-        await asyncio.sleep(wait_s)
-        return await self.send(call)
+        return await self._ask(calls.ask(session_id, question, options))
 
     async def ask_stream(
         self, session_id: str, question: str, **options: Unpack[AskOptions]
@@ -282,20 +277,30 @@ class AsyncClient:
         cancels the question.
         """
         call = calls.ask_stream(session_id, question, options)
-        for is_last in (False, True):
-            answer = AnswerStream()
-            try:
-                async with self._stream(call) as response:
-                    async for data in response.aiter_bytes():
-                        for item in answer.feed(data):
-                            yield item
-                answer.close()
-                return
-            except OmniSiftError as exc:
-                wait_s = None if is_last or answer.has_begun else ask_again_after_s(exc)
-                if wait_s is None:
-                    raise
-            await asyncio.sleep(wait_s)
+        async for item in self._pieces(call, AnswerStream):
+            yield item
+
+    async def ask_about(
+        self, files: Sequence[AskedFile], question: str, **options: Unpack[calls.FileOptions]
+    ) -> FileAnswer:
+        """Ask about files, up to 16, and wait for the whole answer; nothing of them is kept.
+
+        Args:
+            files: Paths, or URLs that the service may fetch, in the order in which the model is
+                shown them; `("video", path)` and the like where the name does not tell.
+            question: About all of them.
+        """
+        parts = await asyncio.to_thread(file_parts, files)
+        return await self._ask(calls.ask_about(parts, question, options))
+
+    async def ask_about_stream(
+        self, files: Sequence[AskedFile], question: str, **options: Unpack[calls.FileOptions]
+    ) -> AsyncGenerator[str | FileAnswer, None]:
+        """As `ask_about`; yields the text as it is generated, then the `FileAnswer`."""
+        parts = await asyncio.to_thread(file_parts, files)
+        call = calls.ask_about_stream(parts, question, options)
+        async for item in self._pieces(call, CompletionStream):
+            yield item
 
     async def events(
         self,
@@ -337,6 +342,36 @@ class AsyncClient:
         with translated(self.base_url):
             response = await self._http.request(**request_options(call))
         return call.read(reply_from(response))
+
+    async def _ask(self, call: Call[T]) -> T:
+        """Send a question, once more where a part of the service was away."""
+        try:
+            return await self.send(call)
+        except OmniSiftError as exc:
+            wait_s = ask_again_after_s(exc)
+            if wait_s is None:
+                raise
+        await asyncio.sleep(wait_s)
+        return await self.send(call)
+
+    async def _pieces(
+        self, call: Call[None], read: Callable[[], PieceReader[T]]
+    ) -> AsyncGenerator[str | T, None]:
+        """Stream an answer, once more where a part was away and nothing of it had come."""
+        for is_last in (False, True):
+            answer = read()
+            try:
+                async with self._stream(call) as response:
+                    async for data in response.aiter_bytes():
+                        for item in answer.feed(data):
+                            yield item
+                answer.close()
+                return
+            except OmniSiftError as exc:
+                wait_s = None if is_last or answer.has_begun else ask_again_after_s(exc)
+                if wait_s is None:
+                    raise
+            await asyncio.sleep(wait_s)
 
     @asynccontextmanager
     async def _stream(

@@ -10,9 +10,11 @@ from typing import Any, Generic, Literal, TypedDict, TypeVar
 from urllib.parse import quote
 
 from clients.sdk.codec import decode
+from clients.sdk.completions import completion_body, read_completion
 from clients.sdk.errors import Conflict, MalformedAnswer, error_from_response
 from clients.sdk.models import (
     Answer,
+    FileAnswer,
     Model,
     ModelList,
     Rule,
@@ -65,6 +67,12 @@ class AskOptions(TypedDict, total=False):
     stop: list[str] | None
     window_s: float | None
     at_s: float | None
+
+
+class FileOptions(AskOptions, total=False):
+    """How to answer about files; `profile` names their compression."""
+
+    profile: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +227,23 @@ def ask_stream(session_id: str, question: str, options: AskOptions) -> Call[None
     return _post(f"{session_path(session_id)}/query", body, no_answer, accept=EVENT_STREAM)
 
 
+def ask_about(
+    parts: Sequence[Mapping[str, Any]], question: str, options: FileOptions
+) -> Call[FileAnswer]:
+    """A question about files; `parts` are those of `clients.sdk.attachments`."""
+    body = completion_body(parts, question, options)
+    return _post("v1/chat/completions", body, lambda reply: read_completion(_json(reply)))
+
+
+def ask_about_stream(
+    parts: Sequence[Mapping[str, Any]], question: str, options: FileOptions
+) -> Call[None]:
+    """The streaming form; its answer is for `clients.sdk.completions.CompletionStream`."""
+    asked = {**options, "stream": True, "stream_options": {"include_usage": True}}
+    body = completion_body(parts, question, asked)
+    return _post("v1/chat/completions", body, no_answer, accept=EVENT_STREAM)
+
+
 def events(session_id: str, *, after: str | None, replay: bool) -> Call[None]:
     """The event feed; its answer is for `clients.sdk.feed.EventFeed`.
 
@@ -263,11 +288,11 @@ def _post(
 
 
 def _json_as(kind: type[T]) -> Callable[[Reply], T]:
-    def parse(reply: Reply) -> T:
-        try:
-            value = json.loads(reply.body)
-        except ValueError as exc:
-            raise MalformedAnswer(f"{reply.url} did not answer with JSON") from exc
-        return decode(kind, value)
+    return lambda reply: decode(kind, _json(reply))
 
-    return parse
+
+def _json(reply: Reply) -> Any:
+    try:
+        return json.loads(reply.body)
+    except ValueError as exc:
+        raise MalformedAnswer(f"{reply.url} did not answer with JSON") from exc

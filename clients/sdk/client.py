@@ -10,14 +10,17 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from clients.sdk import calls
-from clients.sdk.answers import AnswerStream, ask_again_after_s
+from clients.sdk.answers import AnswerStream, PieceReader, ask_again_after_s
+from clients.sdk.attachments import AskedFile, file_parts
 from clients.sdk.backoff import Backoff
 from clients.sdk.calls import AskOptions, Call, RuleOptions, SessionOptions, Speed
+from clients.sdk.completions import CompletionStream
 from clients.sdk.errors import OmniSiftError, TimedOut
 from clients.sdk.events import Event
 from clients.sdk.feed import SILENCE_LIMIT_S, EventFeed
 from clients.sdk.models import (
     Answer,
+    FileAnswer,
     Model,
     Rule,
     Session,
@@ -258,15 +261,7 @@ class Client:
 
         Asked once more where a part of the service was away, so that `turns` may show it twice.
         """
-        call = calls.ask(session_id, question, options)
-        try:
-            return self.send(call)
-        except OmniSiftError as exc:
-            wait_s = ask_again_after_s(exc)
-            if wait_s is None:
-                raise
-        time.sleep(wait_s)
-        return self.send(call)
+        return self._ask(calls.ask(session_id, question, options))
 
     def ask_stream(
         self, session_id: str, question: str, **options: Unpack[AskOptions]
@@ -282,19 +277,32 @@ class Client:
             True
         """
         call = calls.ask_stream(session_id, question, options)
-        for is_last in (False, True):
-            answer = AnswerStream()
-            try:
-                with self._stream(call) as response:
-                    for data in response.iter_bytes():
-                        yield from answer.feed(data)
-                answer.close()
-                return
-            except OmniSiftError as exc:
-                wait_s = None if is_last or answer.has_begun else ask_again_after_s(exc)
-                if wait_s is None:
-                    raise
-            time.sleep(wait_s)
+        yield from self._pieces(call, AnswerStream)
+
+    def ask_about(
+        self, files: Sequence[AskedFile], question: str, **options: Unpack[calls.FileOptions]
+    ) -> FileAnswer:
+        """Ask about files, up to 16, and wait for the whole answer; nothing of them is kept.
+
+            >>> answer = client.ask_about([photo], "What shape is it?")
+            >>> answer.answer
+            'a red circle'
+
+        Args:
+            files: Paths, or URLs that the service may fetch, in the order in which the model is
+                shown them; `("video", path)` and the like where the name does not tell.
+            question: About all of them.
+        """
+        parts = file_parts(files)
+        return self._ask(calls.ask_about(parts, question, options))
+
+    def ask_about_stream(
+        self, files: Sequence[AskedFile], question: str, **options: Unpack[calls.FileOptions]
+    ) -> Generator[str | FileAnswer, None, None]:
+        """As `ask_about`; yields the text as it is generated, then the `FileAnswer`."""
+        parts = file_parts(files)
+        call = calls.ask_about_stream(parts, question, options)
+        yield from self._pieces(call, CompletionStream)
 
     def events(
         self,
@@ -335,6 +343,35 @@ class Client:
         with translated(self.base_url):
             response = self._http.request(**request_options(call))
         return call.read(reply_from(response))
+
+    def _ask(self, call: Call[T]) -> T:
+        """Send a question, once more where a part of the service was away."""
+        try:
+            return self.send(call)
+        except OmniSiftError as exc:
+            wait_s = ask_again_after_s(exc)
+            if wait_s is None:
+                raise
+        time.sleep(wait_s)
+        return self.send(call)
+
+    def _pieces(
+        self, call: Call[None], read: Callable[[], PieceReader[T]]
+    ) -> Generator[str | T, None, None]:
+        """Stream an answer, once more where a part was away and nothing of it had come."""
+        for is_last in (False, True):
+            answer = read()
+            try:
+                with self._stream(call) as response:
+                    for data in response.iter_bytes():
+                        yield from answer.feed(data)
+                answer.close()
+                return
+            except OmniSiftError as exc:
+                wait_s = None if is_last or answer.has_begun else ask_again_after_s(exc)
+                if wait_s is None:
+                    raise
+            time.sleep(wait_s)
 
     @contextmanager
     def _stream(

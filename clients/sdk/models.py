@@ -141,6 +141,22 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class FileAnswer:
+    """An answer about files that came with the question.
+
+    Attributes:
+        answer: Its text.
+        finish_reason: "stop" or "length".
+        usage: `usage.stream` counts the files' tokens in and kept.
+    """
+
+    id: str
+    answer: str
+    finish_reason: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model that answers.
 

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from service.ingest.clip import ClipKind
+from service.ingest.clip import ClipFile
 from service.ingest.playback import Speed
 from service.ingest.pull import SourceView
 from service.ingest.recording.report import ReplayItem
@@ -47,11 +47,11 @@ class IngestStage(Protocol):
         """Close the publisher's connection; the session goes on and can be published to again."""
         ...
 
-    async def digest(self, session_id: SessionId, origin: bytes | str, kind: ClipKind) -> None:
-        """Take a file, or the one at a URL, into a new session; returns when it is in context.
+    async def digest(self, session_id: SessionId, files: Sequence[ClipFile]) -> None:
+        """Take files, or those at URLs, into a new session; returns when all is in context.
 
         Raises:
-            MediaUnreadable: It is not of this kind, too large, too long, or cannot be decoded.
+            MediaUnreadable: One is not of its kind, too large, too long, or cannot be decoded.
             UrlRefused: It may not be fetched.
             SourceDenied: Its server does not give it.
             SourceUnreachable: It cannot be fetched.

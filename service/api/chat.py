@@ -13,7 +13,7 @@ from service.api import asking, chat_schemas, sse, views
 from service.api.authority import CallerOf, needs
 from service.api.backend import Backend, ModelInfo
 from service.api.clips import Clips
-from service.api.conversation import attachment
+from service.api.conversation import attachments
 from service.api.errors import error_body
 from service.api.stream import EventStream
 from service.clock import Clock
@@ -36,9 +36,9 @@ def chat_routes(backend: Backend, clock: Clock, clips: Clips) -> APIRouter:
     async def complete(
         body: chat_schemas.ChatCompletionRequest, request: Request, caller: CallerOf
     ) -> Response:
-        """Chat about a live session, named by the extra field `session_id`, or about a file.
+        """Chat about a live session, named by the extra field `session_id`, or about files.
 
-        The file is a content part of the first user message; it is given up when the answer ends.
+        Files are content parts of the first user message; they are given up when the answer ends.
         """
         question = asking.chat_question(asking.new_question_id("chatcmpl"), body)
         async with AsyncExitStack() as held:
@@ -75,8 +75,8 @@ async def _subject(
     held: AsyncExitStack,
 ) -> Session:
     """The session that a question is about; what is to be let go of with its answer is held."""
-    attached = attachment(body.messages)
-    if attached is None:
+    attached = attachments(body.messages)
+    if not attached:
         if body.session_id is None:
             raise BadRequest(
                 "name a live session in session_id, or send a file in a content part",

@@ -1,12 +1,12 @@
-"""Sessions for one question about a file: made, fed as fast as it goes, and gone with the answer.
+"""Sessions for one question about files: made, fed as fast as it goes, and gone with the answer.
 
-The file takes the way of every stream (ingest, encoder, compressor, log, context), so an answer
+The files take the way of every stream (ingest, encoder, compressor, log, context), so an answer
 about it is what a live session with the same media would give.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ from service.api.schemas import CreateSession, ProfileName
 from service.api.sessions import create_session
 from service.clock import Clock
 from service.errors import DeadlineExceeded, Forbidden, ServiceError, Unavailable
-from service.ingest.clip import ClipKind
+from service.ingest.clip import ClipFile
 from service.retry import RetryConfig, insist
 from service.sessions.record import Session, SessionId
 from service.source_errors import MediaUnreadable
@@ -56,17 +56,17 @@ class Clips:
 
     @asynccontextmanager
     async def session(
-        self, caller: Caller, attachment: Attachment, profile: ProfileName | None
+        self, caller: Caller, attached: Sequence[Attachment], profile: ProfileName | None
     ) -> AsyncIterator[Session]:
-        """Hold a session that has the whole file in context; afterwards nothing is left of it.
+        """Hold a session that has whole files in context; afterwards nothing is left of it.
 
         Raises:
             AtCapacity: The service takes no other session now.
-            BadRequest: The file is not base64.
-            DeadlineExceeded: It was not in context in time.
+            BadRequest: A file is not base64.
+            DeadlineExceeded: They were not in context in time.
             Forbidden: The caller may not publish, or holds a token for another session.
             RateLimited: The caller's key has as many open sessions as it may.
-            Unavailable: A part of it was lost on its way; try again.
+            Unavailable: A part of them was lost on its way; try again.
             ServiceError: As `IngestStage.digest` does.
         """
         if not caller.has_any([Scope.PUBLISH]):
@@ -74,9 +74,7 @@ class Clips:
                 "a question about a file makes a session: this needs a key with scope publish",
                 scopes=[Scope.PUBLISH],
             )
-        origin: bytes | str | None = attachment.url
-        if origin is None:
-            origin = await asyncio.to_thread(attachment.content)
+        files = [ClipFile(await _origin(one), one.kind) for one in attached]
         made = await create_session(
             self._backend,
             caller,
@@ -86,23 +84,24 @@ class Clips:
         )
         session_id = SessionId(made.id)
         try:
-            yield await self._fed(session_id, origin, attachment.kind)
+            yield await self._fed(session_id, files)
         finally:
             # on its own, since who cancels this waits for nothing
             freeing = self._tasks.spawn(self._free(session_id, caller), name=f"free {session_id}")
             await asyncio.shield(freeing)
 
-    async def _fed(self, session_id: SessionId, origin: bytes | str, kind: ClipKind) -> Session:
+    async def _fed(self, session_id: SessionId, files: Sequence[ClipFile]) -> Session:
         limit_s = self._config.wait_s
         try:
             async with asyncio.timeout(limit_s):
-                await self._backend.ingest.digest(session_id, origin, kind)
+                await self._backend.ingest.digest(session_id, files)
         except TimeoutError as error:
             raise DeadlineExceeded(stage="clip", limit_s=limit_s) from error
         store = self._backend.store
         told = await store.events(session_id, after=None, block_s=0.0, limit=MAX_EVENTS)
         if any(event.type == "dropped" for _, event in told):
-            raise Unavailable(f"a part of the {kind} was lost on its way; ask again")
+            kinds = " and the ".join(sorted({file.kind for file in files}))
+            raise Unavailable(f"a part of the {kinds} was lost on its way; ask again")
         record = await store.get(session_id)
         if not record.num_chunks:
             raise MediaUnreadable("it is too short")
@@ -118,6 +117,12 @@ class Clips:
         except ServiceError as error:
             # it ends as one that its publisher has left
             logger.warning("session of a file left: %s", error, extra={"session_id": session_id})
+
+
+async def _origin(attachment: Attachment) -> bytes | str:
+    if attachment.url is not None:
+        return attachment.url
+    return await asyncio.to_thread(attachment.content)
 
 
 __all__ = ["Clips", "ClipsConfig"]

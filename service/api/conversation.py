@@ -1,7 +1,7 @@
-"""Messages in OpenAI's shape: a conversation, and the file that it is about. Pure.
+"""Messages in OpenAI's shape: a conversation, and the files that it is about. Pure.
 
 The media is the start of the first user message, whatever stands around it there: so the model was
-trained, and so a conversation goes on about the same file.
+trained, and so a conversation goes on about the same files.
 """
 
 import base64
@@ -25,6 +25,7 @@ from service.llm.engine import Message
 SYSTEM_ROLES: Final = ("system", "developer")  # OpenAI's newer name for the same
 AUDIO_FORMATS: Final = ("wav", "mp3", "flac", "ogg", "opus", "aac", "m4a", "webm")
 FIELD: Final = "messages"
+MAX_FILES: Final = 16
 # RFC 2397; parameters (codecs=...) are for the file itself to say
 DATA_URL: Final = re.compile(
     r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?:;[^;,]+)*?;base64,", re.ASCII | re.I
@@ -80,30 +81,28 @@ def conversation(messages: Sequence[ChatMessage]) -> tuple[Message, ...]:
     return tuple(turns)
 
 
-def attachment(messages: Sequence[ChatMessage]) -> Attachment | None:
-    """The file that the conversation is about; None where it has none.
+def attachments(messages: Sequence[ChatMessage]) -> tuple[Attachment, ...]:
+    """The files that the conversation is about, in the order in which the model is shown them.
 
     Raises:
-        BadRequest: There are several, it is not in the first user message, or it is not said in a
+        BadRequest: There are too many, one is not in the first user message, or is not said in a
             way that is read here.
     """
     found = [(m, part) for m in messages for part in _parts(m) if not isinstance(part, TextPart)]
-    if not found:
-        return None
-    if len(found) > 1:
+    if len(found) > MAX_FILES:
         raise BadRequest(
-            f"a conversation is about one file, and this one has {len(found)}: ask about each in a "
-            "request of its own, or put them into one video",
+            f"a conversation is about {MAX_FILES} files at most, and this one has {len(found)}",
             field=FIELD,
         )
-    (message, part) = found[0]
-    if message is not next((m for m in messages if m.role == "user"), None):
-        raise BadRequest(
-            f"a part of type {part.type!r} must be in the first user message: the conversation is "
-            "about it from its start",
-            field=FIELD,
-        )
-    return _attachment(part)
+    first = next((m for m in messages if m.role == "user"), None)
+    for message, part in found:
+        if message is not first:
+            raise BadRequest(
+                f"a part of type {part.type!r} must be in the first user message: the conversation "
+                "is about it from its start",
+                field=FIELD,
+            )
+    return tuple(_attachment(part) for _, part in found)
 
 
 def _text(message: ChatMessage) -> str:
@@ -149,4 +148,4 @@ def _addressed(kind: Literal["video", "image"], url: str) -> Attachment:
     return Attachment(kind, encoded=url[head.end() :])
 
 
-__all__ = ["Attachment", "attachment", "conversation"]
+__all__ = ["MAX_FILES", "Attachment", "attachments", "conversation"]

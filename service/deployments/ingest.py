@@ -16,7 +16,7 @@ from service.deployments.ingest_config import ingest_config
 from service.deployments.remote import RemoteCompressor, RemoteEncoder, RemoteLLM
 from service.deployments.replica import Replica
 from service.errors import ServiceError
-from service.ingest.clip import ClipKind
+from service.ingest.clip import ClipFile
 from service.ingest.config import Surroundings
 from service.ingest.playback import Speed
 from service.ingest.pull import SourceView
@@ -87,12 +87,11 @@ class IngestDeployment:
     async def digest(
         self,
         session_id: SessionId,
-        origin: bytes | str,
-        kind: ClipKind,
+        files: Sequence[ClipFile],
         *,
         steal_from: str | None = None,
     ) -> ServiceError | None:
-        return await answer(self._worker.digest(session_id, origin, kind, steal_from=steal_from))
+        return await answer(self._worker.digest(session_id, files, steal_from=steal_from))
 
     async def add_source(
         self, session_id: SessionId, url: str, speed: Speed, *, steal_from: str | None = None

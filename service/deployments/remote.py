@@ -6,7 +6,7 @@ lands elsewhere, and that replica takes the lease over: the owner could not be r
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -23,7 +23,7 @@ from service.errors import (
     ServiceError,
     StoreUnavailable,
 )
-from service.ingest.clip import ClipKind
+from service.ingest.clip import ClipFile
 from service.ingest.playback import Speed
 from service.ingest.pull import SourceView
 from service.ingest.recording.report import ReplayItem
@@ -217,9 +217,9 @@ class RemoteIngest:
     async def hangup(self, session_id: SessionId, resource_id: str) -> None:
         await self._owned.call("hangup", session_id, resource_id)
 
-    async def digest(self, session_id: SessionId, origin: bytes | str, kind: ClipKind) -> None:
+    async def digest(self, session_id: SessionId, files: Sequence[ClipFile]) -> None:
         # what a dead replica took in is in the log: sent again, it would be there twice
-        await self._owned.call("digest", session_id, origin, kind, is_idempotent=False)
+        await self._owned.call("digest", session_id, files, is_idempotent=False)
 
     async def record(self, session_id: SessionId, seconds: float) -> str:
         recording_id: str = await self._owned.call("record", session_id, seconds)

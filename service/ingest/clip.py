@@ -1,16 +1,18 @@
 """A whole file as a question's media: from where, in which formats, how long. Blocking code."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from io import BytesIO
 from typing import Final, Literal
 
-from service.errors import UrlRefused
+from service.errors import ServiceError, UrlRefused
 from service.ingest.container import Container, ContainerLimits, open_container, too_long
 from service.ingest.http_file import HttpFile
 from service.ingest.source import Picture, Sound
 from service.ingest.source_policy import SourcePolicy
+from service.media.chunk import CHUNK_S
 from service.media.sampler import SLOT_S, SLOTS_PER_CHUNK
 from service.source_errors import MediaUnreadable, SourceUnreachable
 
@@ -24,11 +26,24 @@ WEB: Final = ("http://", "https://")
 
 
 @dataclass(frozen=True, slots=True)
+class ClipFile:
+    """A file that comes with a question.
+
+    Attributes:
+        origin: The file, or its URL.
+        kind: What it is said to be.
+    """
+
+    origin: bytes | str = field(repr=False)
+    kind: ClipKind
+
+
+@dataclass(frozen=True, slots=True)
 class ClipConfig:
     """What is taken in of a file that comes with a question.
 
     Attributes:
-        limits: What is decoded; a longer file is refused, not cut.
+        limits: What is decoded, of all files of a question; longer ones are refused, not cut.
         policy: From where one may be fetched; from nowhere by default.
         max_bytes: Of one that is fetched.
         fetch_s: How long that may take.
@@ -79,6 +94,36 @@ def open_clip(origin: bytes | str, kind: ClipKind, config: ClipConfig) -> Contai
     return container
 
 
+class Reel:
+    """The files of one question, opened one after the other; their lengths count together."""
+
+    def __init__(self, files: Sequence[ClipFile], config: ClipConfig) -> None:
+        self._files = files
+        self._config = config
+        self._opened: list[Container] = []
+
+    @property
+    def openers(self) -> list[Callable[[], Container]]:
+        """What opens each; raises as `open_clip`, and says which of several."""
+        return [partial(self._open, number) for number in range(len(self._files))]
+
+    def _open(self, number: int) -> Container:
+        num_chunks = sum(int(container.read_s // CHUNK_S) + 1 for container in self._opened)
+        spent_s = CHUNK_S * num_chunks
+        limits = self._config.limits
+        left = replace(limits, max_duration_s=max(0.0, limits.max_duration_s - spent_s))
+        file = self._files[number]
+        try:
+            opened = open_clip(file.origin, file.kind, replace(self._config, limits=left))
+        except ServiceError as error:
+            if len(self._files) > 1:
+                error.message = f"file {number + 1} of {len(self._files)}: {error.message}"
+                error.args = (error.message,)
+            raise
+        self._opened.append(opened)
+        return opened
+
+
 def fetch(url: str, config: ClipConfig) -> bytes:
     """Get a file from a web server, whole, so that nothing else waits for it. Blocks.
 
@@ -110,4 +155,4 @@ def _refusal(kinds: Sequence[str], kind: ClipKind) -> str | None:
     return None
 
 
-__all__ = ["ClipConfig", "ClipKind", "fetch", "open_clip"]
+__all__ = ["ClipConfig", "ClipFile", "ClipKind", "Reel", "fetch", "open_clip"]

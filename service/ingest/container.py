@@ -85,6 +85,7 @@ class Container:
         self._discards: Counter[tuple[str, str]] = Counter()
         self._has_decoded = False
         self._skipped_s = 0.0
+        self._read_s = 0.0
         self._is_over = False
         self._is_cut = False
         # no start time is a very negative one here
@@ -106,6 +107,11 @@ class Container:
     def is_endless(self) -> bool:
         """It names no length, as a live stream does."""
         return self.duration_s is None
+
+    @property
+    def read_s(self) -> float:
+        """Up to where it has been read."""
+        return self._read_s
 
     @property
     def is_over(self) -> bool:
@@ -160,6 +166,7 @@ class Container:
                 return self._end()
             if found:
                 self._has_decoded = True
+                self._read_s = max(self._read_s, *(item.at_s for item in found))
                 return found
         return []
 

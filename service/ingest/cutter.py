@@ -112,8 +112,9 @@ class Cutter:
     def _begin(self, begin: Begin) -> list[MediaChunk]:
         """Find where in stream time the publisher begins.
 
-        A recording begins at the edge of a chunk. What was played faster than real time has put
-        the stream ahead of the clock: who comes next goes on from there.
+        A recording begins at the edge of a chunk, one of several with the chunk behind the last.
+        What was played faster than real time has put the stream ahead of the clock: who comes next
+        goes on from there.
         """
         chunks = self._chunker.flush() if begin.is_recorded else []
         kept_s = 0.0 if self._is_recorded else self._lead_s  # who comes back has been away
@@ -121,7 +122,7 @@ class Cutter:
         now_s = begin.at_s - self._started_at_s
         free_s = self._chunker.next_s
         if begin.is_recorded:
-            start_s = max(free_s, CHUNK_S * ceil(now_s / CHUNK_S))
+            start_s = free_s if begin.is_next else max(free_s, CHUNK_S * ceil(now_s / CHUNK_S))
             self._lead_s = start_s - now_s
             self._recorded_index = round(start_s / CHUNK_S)
         else:

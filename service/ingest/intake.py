@@ -93,7 +93,14 @@ class Intake(RoomySink):
         """Whether media has been coming since then, Unix time."""
         return self._started_at_s is not None and self._started_at_s <= since_s
 
-    def begin(self, *, has_video: bool, has_audio: bool, is_recorded: bool = False) -> float:
+    def begin(
+        self,
+        *,
+        has_video: bool,
+        has_audio: bool,
+        is_recorded: bool = False,
+        is_next: bool = False,
+    ) -> float:
         """What follows is a new publisher's; returns the Unix time of this moment.
 
         Args:
@@ -101,11 +108,12 @@ class Intake(RoomySink):
             has_audio: It has an audio track.
             is_recorded: Its times count from this moment and are its own: it waits for room, and
                 none of it is late.
+            is_next: It is one of several, and not the first.
         """
         now_s = self._around.clock()
         self._sampler = FrameSampler()
         self._recorded_s = now_s if is_recorded else None
-        self._queue.push(Begin(has_video, has_audio, now_s, is_recorded))
+        self._queue.push(Begin(has_video, has_audio, now_s, is_recorded, is_next))
         return now_s
 
     async def wait_room(self) -> None:

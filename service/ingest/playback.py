@@ -7,7 +7,7 @@ and what is too much is given up by the sink.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -30,7 +30,14 @@ Pace = Literal["realtime", "fast", "live"]
 class RoomySink(MediaSink, Protocol):
     """A sink that can be filled without loss."""
 
-    def begin(self, *, has_video: bool, has_audio: bool, is_recorded: bool = False) -> float:
+    def begin(
+        self,
+        *,
+        has_video: bool,
+        has_audio: bool,
+        is_recorded: bool = False,
+        is_next: bool = False,
+    ) -> float:
         """What follows is a new publisher's; returns the Unix time of this moment."""
         ...
 
@@ -40,10 +47,10 @@ class RoomySink(MediaSink, Protocol):
 
 
 class Playback(MediaSource):
-    """Plays one container to its end.
+    """Plays containers, one after the other, to the end of the last.
 
     Args:
-        open_container: Opens it; blocks, raises `MediaUnreadable` and the like.
+        openers: Each opens one; they block, raise `MediaUnreadable` and the like.
         sink: Where the media goes.
         clock: Unix time.
         pace: "realtime" waits until each moment has come, "fast" for nothing but room, "live"
@@ -52,13 +59,13 @@ class Playback(MediaSource):
 
     def __init__(
         self,
-        open_container: Callable[[], Container],
+        openers: Sequence[Callable[[], Container]],
         sink: RoomySink,
         clock: Clock,
         *,
         pace: Pace,
     ) -> None:
-        self._open_container = open_container
+        self._openers = openers
         self._sink = sink
         self._clock = clock
         self._pace = pace
@@ -90,7 +97,8 @@ class Playback(MediaSource):
 
     async def _run(self) -> None:
         try:
-            await play(self._open_container, self._sink, self._clock, pace=self._pace)
+            for number, opener in enumerate(self._openers):
+                await play(opener, self._sink, self._clock, pace=self._pace, is_next=number > 0)
             self._is_complete = True
         except ServiceError as error:
             self._failure = error
@@ -105,6 +113,7 @@ async def play(
     *,
     pace: Pace,
     skip_s: float = 0.0,
+    is_next: bool = False,
     on_open: Callable[[Container], Awaitable[None]] | None = None,
 ) -> Container:
     """Play a container to its end, and return it; see `Playback`.
@@ -115,6 +124,7 @@ async def play(
         clock: Unix time.
         pace: As of `Playback`.
         skip_s: Seconds at the beginning of a recording that are left out.
+        is_next: It goes on where the recording before it ended.
         on_open: Called once it is open.
 
     Raises:
@@ -129,7 +139,10 @@ async def play(
             await decoder.run(partial(container.skip, skip_s))
         kinds = container.kinds
         began_s = sink.begin(
-            has_video="video" in kinds, has_audio="audio" in kinds, is_recorded=pace != "live"
+            has_video="video" in kinds,
+            has_audio="audio" in kinds,
+            is_recorded=pace != "live",
+            is_next=is_next,
         )
         if on_open is not None:
             await on_open(container)

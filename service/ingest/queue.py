@@ -13,12 +13,14 @@ class Begin:
     Attributes:
         at_s: Unix time.
         is_recorded: Its times are its own: media is neither early nor late.
+        is_next: It goes on where the recording before it ended.
     """
 
     has_video: bool
     has_audio: bool
     at_s: float
     is_recorded: bool = False
+    is_next: bool = False
 
 
 @dataclass(frozen=True, slots=True)

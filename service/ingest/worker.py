@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from statistics import median
@@ -14,7 +14,7 @@ from service.errors import (
     Unavailable,
 )
 from service.events import Event
-from service.ingest.clip import ClipKind, open_clip
+from service.ingest.clip import ClipFile, Reel
 from service.ingest.config import IngestConfig, Surroundings
 from service.ingest.container import Container
 from service.ingest.desk import Holder, SourceDesk
@@ -129,38 +129,37 @@ class IngestWorker:
         """Publish a recording, as `open_container` opens it; raises as `offer` does."""
         session = await self._hold(session_id, None)
         try:
-            return await self._play(session, open_container, speed)
+            return await self._play(session, [open_container], speed)
         finally:
             await self._forget_unused(session)
 
     async def digest(
         self,
         session_id: SessionId,
-        origin: bytes | str,
-        kind: ClipKind,
+        files: Sequence[ClipFile],
         *,
         steal_from: str | None = None,
     ) -> None:
-        """Take a whole file in as fast as it goes; returns when all of it is in context.
+        """Take whole files in, in order, as fast as it goes; returns when all is in context.
 
         The session, which nobody has published to, takes no other publisher after that. It is
         the caller's to end; one that is left ends as any without a publisher.
 
         Raises:
             Unavailable: It was broken off, since the replica stops or the session was ended.
-            ServiceError: As `open_clip` and `offer` do.
+            ServiceError: As `Reel.openers` and `offer` do.
         """
-        open_file = partial(open_clip, origin, kind, self._config.clip)
+        reel = Reel(files, self._config.clip)
         session = await self._hold(session_id, steal_from)
         try:
-            playback = await self._play(session, open_file, "fast")
+            playback = await self._play(session, reel.openers, "fast")
         finally:
             await self._forget_unused(session)
         await playback.wait_gone()
         if playback.failure is not None:
             raise playback.failure
         if not playback.is_complete or not await session.settle():
-            raise Unavailable(f"the {kind} was broken off; ask again")
+            raise Unavailable("it was broken off; ask again")
 
     async def record(
         self, session_id: SessionId, seconds: float, *, steal_from: str | None = None
@@ -304,10 +303,10 @@ class IngestWorker:
             return session
 
     async def _play(
-        self, session: IngestSession, open_container: Callable[[], Container], speed: Speed
+        self, session: IngestSession, openers: Sequence[Callable[[], Container]], speed: Speed
     ) -> Playback:
         async def make(sink: RoomySink) -> Playback:
-            return Playback(open_container, sink, self._around.clock, pace=speed)
+            return Playback(openers, sink, self._around.clock, pace=speed)
 
         return await session.let_in(make)
 

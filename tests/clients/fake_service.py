@@ -195,6 +195,7 @@ def build_app(fake: FakeService) -> FastAPI:
     _add_recording_routes(app, fake)
     _add_source_routes(app, fake)
     _add_query_route(app, fake)
+    _add_chat_route(app, fake)
     _add_media_routes(app, fake)
     if WEB.exists():
         app.mount("/web", StaticFiles(directory=WEB))
@@ -382,6 +383,39 @@ def _add_query_route(app: FastAPI, fake: FakeService) -> None:
         if not body.stream:
             return answer
         return StreamingResponse(_speak(fake, answer), media_type="text/event-stream")
+
+
+def _add_chat_route(app: FastAPI, fake: FakeService) -> None:
+    @app.post("/v1/chat/completions")
+    async def complete(body: chat_schemas.ChatCompletionRequest) -> Any:
+        tokens = {"video": {"in": 32, "kept": 15}, "audio": {"in": 0, "kept": 0}}
+        usage = {"prompt_tokens": 40, "completion_tokens": 3, "total_tokens": 43, "stream": tokens}
+        head = {"id": "chatcmpl-0", "created": 1000, "model": "omnisift-tiny"}
+        if body.stream:
+            told = _complete(fake, head, usage)
+            return StreamingResponse(told, media_type="text/event-stream")
+        message = {"role": "assistant", "content": "".join(fake.words)}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return {**head, "object": "chat.completion", "choices": [choice], "usage": usage}
+
+
+async def _complete(
+    fake: FakeService, head: dict[str, Any], usage: dict[str, Any]
+) -> AsyncIterator[str]:
+    for word in fake.words:
+        if word == "<break>":
+            return
+        if word == "<fail>":
+            body = {"code": "engine_unavailable", "message": "the engine died", "type": "server"}
+            yield f"data: {json.dumps({'error': body})}\n\n"
+            return
+        choice = {"index": 0, "delta": {"content": word}, "finish_reason": None}
+        yield f"data: {json.dumps({**head, 'choices': [choice]})}\n\n"
+        await asyncio.sleep(fake.word_gap_s)
+    end = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    yield f"data: {json.dumps({**head, 'choices': [end]})}\n\n"
+    yield f"data: {json.dumps({**head, 'choices': [], 'usage': usage})}\n\n"
+    yield "data: [DONE]\n\n"
 
 
 def _add_media_routes(app: FastAPI, fake: FakeService) -> None:

@@ -37,8 +37,6 @@ def test_connection_is_given_before_or_after_the_command(argv: str, url: str, ke
         "publish --synthetic --duration inf",
         "publish --synthetic --duration soon",
         "publish --synthetic --profile tiny",
-        "ask",
-        "ask s0",
         "ask s0 what --window -1",
         "sessions dance",
     ],

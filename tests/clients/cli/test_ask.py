@@ -1,3 +1,7 @@
+from pathlib import Path
+
+import pytest
+
 from tests.clients.cli.conftest import Run
 from tests.clients.fake_service import RunningService
 
@@ -74,3 +78,40 @@ def test_answer_that_breaks_off_is_an_error_on_its_own_line(
     assert ran.code == 6
     assert ran.out == "a\n"
     assert ran.err == "omnisift: the engine died. Try again later\n"
+
+
+def test_files_are_asked_about_in_their_order(
+    service: RunningService, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "b.png", "x.mp4", "y.wav"):
+        Path(name).write_bytes(b"content")
+    files = ["--image", "a.png", "--clip", "x.mp4", "--image", "b.png", "--sound", "y.wav"]
+
+    streamed = run("ask", *files, "what differs ?", "--profile", "full")
+    whole = run("ask", "what differs ?", *files, "--json")
+
+    assert (streamed.code, streamed.out) == (0, "a red circle\n")
+    assert "47 % of the files' 32 tokens kept" in streamed.err
+    assert (whole.code, whole.json[0]["answer"]) == (0, "a red circle")
+    first, second = service.fake.bodies("POST", "/completions")
+    content = first["messages"][0]["content"]
+    kinds = ["image_url", "video_url", "image_url", "input_audio", "text"]
+    assert [part["type"] for part in content] == kinds
+    assert (content, first["profile"]) == (second["messages"][0]["content"], "full")
+
+
+def test_file_that_is_not_there_is_named(run: Run) -> None:
+    ran = run("ask", "--image", "none.png", "what ?")
+
+    assert (ran.code, ran.out) == (8, "")
+    assert ran.err == "omnisift: none.png cannot be read: No such file or directory\n"
+
+
+def test_words_may_stand_around_options(service: RunningService, run: Run) -> None:
+    service.fake.add_chunk(service.fake.create())
+
+    for argv in (["s0", "--at", "2", "what ?"], ["--at", "2", "s0", "what ?"]):
+        assert run("ask", *argv).code == 0
+
+    assert [body["at_s"] for body in service.fake.bodies("POST", "/query")] == [2.0, 2.0]

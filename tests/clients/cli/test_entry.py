@@ -143,6 +143,14 @@ def test_key_comes_from_the_environment_or_the_option(
         "sessions list s0",
         "publish --synthetic --loop",
         "publish a.mp4 --session s0 --profile live",
+        "ask",
+        "ask s0",
+        "ask s0 what is this",
+        "ask s0 what --profile live",
+        "ask s0 what --image a.png",
+        "ask --image a.png",
+        "ask s0 what --dance",
+        "sessions show s0 s1",
     ],
 )
 def test_options_that_do_not_go_together_are_refused(

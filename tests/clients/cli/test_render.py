@@ -13,6 +13,7 @@ from clients.sdk.events import (
 )
 from clients.sdk.models import (
     Answer,
+    FileAnswer,
     Gap,
     ModalityTokens,
     Session,
@@ -105,6 +106,14 @@ def test_answer_summary_says_what_it_cost_and_saw() -> None:
     assert render.answer_summary(answer) == (
         "stop after 3 tokens; first in 0.12 s, all in 0.50 s; saw 4-24 s of stream, "
         "27 % of its 306 tokens kept"
+    )
+
+
+def test_summary_of_an_answer_about_files_says_what_it_cost() -> None:
+    answer = FileAnswer("q", "red", "stop", Usage(9, 3, 12, TOKENS))
+
+    assert render.file_answer_summary(answer) == (
+        "stop after 3 tokens; 27 % of the files' 306 tokens kept"
     )
 
 

@@ -98,6 +98,16 @@ async def test_answer_that_breaks_off_raises_after_its_text(
         await anext(stream)
 
 
+async def test_files_are_asked_about(client: AsyncClient, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"content")
+
+    whole = await client.ask_about([tmp_path / "a.png"], "what ?")
+    *text, last = [item async for item in client.ask_about_stream([tmp_path / "a.png"], "what ?")]
+
+    assert whole.answer == "a red circle"
+    assert (text, last) == (["a", " red", " circle"], whole)
+
+
 async def test_many_questions_are_in_flight_at_once(
     service: RunningService, client: AsyncClient, feed: Feed
 ) -> None:

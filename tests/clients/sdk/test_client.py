@@ -81,6 +81,35 @@ def test_in_piecesanswer_comes_in_pieces(client: Client, feed: Feed) -> None:
     assert answer.answer == "a red circle"
 
 
+def test_files_are_asked_about(service: RunningService, client: Client, tmp_path: Path) -> None:
+    for name in ("a.png", "b.mp4"):
+        (tmp_path / name).write_bytes(b"content")
+    files = [tmp_path / "a.png", tmp_path / "b.mp4"]
+
+    whole = client.ask_about(files, "what ?", profile="full", max_tokens=8)
+    *text, last = client.ask_about_stream(files, "what ?")
+
+    assert (whole.answer, whole.usage.stream.video.kept) == ("a red circle", 15)
+    assert (text, last) == (["a", " red", " circle"], whole)
+    first, second = service.fake.bodies("POST", "/completions")
+    content = first["messages"][0]["content"]
+    assert [part["type"] for part in content] == ["image_url", "video_url", "text"]
+    assert (first["profile"], first["max_tokens"]) == ("full", 8)
+    assert (second["stream"], second["messages"]) == (True, first["messages"])
+
+
+def test_answer_about_files_that_breaks_off_raises_after_its_text(
+    service: RunningService, client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"content")
+    service.fake.words = ("a", "<fail>")
+    stream = client.ask_about_stream([tmp_path / "a.png"], "what ?")
+
+    assert next(stream) == "a"
+    with pytest.raises(OmniSiftError, match="the engine died"):
+        next(stream)
+
+
 def test_first_word_arrives_long_before_the_last(
     service: RunningService, client: Client, feed: Feed
 ) -> None:

@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,11 +49,15 @@ def busy() -> Iterator[RunningService]:
 
 @pytest.mark.webrtc
 @pytest.mark.parametrize("example", examples(), ids=lambda found: found.name)
-def test_example_does_what_it_says(example: doctest.DocTest, busy: RunningService) -> None:
+def test_example_does_what_it_says(
+    example: doctest.DocTest, busy: RunningService, tmp_path: Path
+) -> None:
     said: list[str] = []
     runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
     for step in example.examples:
         step.source = step.source.replace(SERVICE, busy.url)
+    photo = tmp_path / "photo.png"
+    photo.write_bytes(b"a picture")
     with Client(busy.url) as client:
         example.globs = {
             "AsyncClient": AsyncClient,
@@ -60,6 +65,7 @@ def test_example_does_what_it_says(example: doctest.DocTest, busy: RunningServic
             "asyncio": asyncio,
             "client": client,
             "open_synthetic": open_synthetic,
+            "photo": photo,
             "publish": publish,
             "session": client.create_session(),
         }

@@ -17,7 +17,7 @@ from service.api.app import ApiConfig, create_app
 from service.api.clips import ClipsConfig
 from service.egress import AllowList
 from service.errors import AtCapacity
-from service.ingest.clip import ClipConfig
+from service.ingest.clip import ClipConfig, ClipFile
 from service.ingest.config import IngestConfig
 from service.ingest.container import ContainerLimits
 from service.ingest.source_policy import SourcePolicy
@@ -147,12 +147,27 @@ async def test_audio_and_image_are_answered(
     await assert_nothing_is_left(backend, admin)
 
 
+async def test_several_files_are_one_stream(
+    client: openai.AsyncOpenAI, backend: LocalBackend, admin: redis.Redis, clip: bytes, noise: bytes
+) -> None:
+    still = image(make_still((200, 10, 10)))
+
+    reply = await ask(client, still, QUESTION, video(clip), sound(noise))
+
+    # an image has two grids of 4 x 4 tokens, the clip 16 tokens and 100 of sound, the noise 100
+    tokens = stream_tokens(reply)
+    assert (tokens["video"]["in"], tokens["audio"]["in"]) == (32 + 16, 200)
+    with pytest.raises(openai.UnprocessableEntityError, match=r"file 3 of 3: .* longer than 2 s"):
+        await ask(client, *[video(clip)] * 3, QUESTION)
+    await assert_nothing_is_left(backend, admin)
+
+
 async def test_answer_is_that_of_a_session_with_the_same_media(
     client: openai.AsyncOpenAI, backend: LocalBackend, clip: bytes
 ) -> None:
     created = await client.post("/sessions", cast_to=object)
     assert isinstance(created, dict)
-    await backend.ingest.digest(SessionId(created["id"]), clip, "video")
+    await backend.ingest.digest(SessionId(created["id"]), [ClipFile(clip, "video")])
 
     live = await ask(client, QUESTION, extra_body={"session_id": created["id"]})
     about_file = await ask(client, video(clip), QUESTION)
@@ -223,7 +238,8 @@ REFUSALS: dict[str, tuple[list[dict[str, Any]], dict[str, Any], int, str]] = {
         400,
         "prof",
     ),
-    "two files": ([image(b"x"), sound(b"x")], {}, 400, "this one has 2"),
+    "too many files": ([image(b"x")] * 17, {}, 400, "this one has 17"),
+    "a bad one of two": ([image(make_still((1, 2, 3))), image(b"x")], {}, 422, "file 2 of 2: "),
     "a URL": (
         [{"type": "image_url", "image_url": {"url": "http://127.0.0.2/x.png"}}],
         {},

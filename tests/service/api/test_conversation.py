@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.api.chat_schemas import ChatMessage
-from service.api.conversation import AUDIO_FORMATS, Attachment, attachment, conversation
+from service.api.conversation import AUDIO_FORMATS, MAX_FILES, Attachment, attachments, conversation
 from service.errors import BadRequest
 from service.llm.engine import Message
 
@@ -87,23 +87,31 @@ def test_file_is_found_wherever_it_stands_in_the_first_user_message(
 ) -> None:
     for content in ([part], [text("a"), part], [part, text("b")]):
         later = [say("assistant", "yes"), say("user", "and now?")]
-        assert attachment([say("system", "s"), say("user", content), *later]) == found
+        assert attachments([say("system", "s"), say("user", content), *later]) == (found,)
+
+
+def test_files_are_in_the_order_of_their_parts() -> None:
+    content = [text("a"), sound(), file("video"), text("b"), sound("mp3")]
+
+    found = attachments([say("user", content)])
+
+    assert [one.kind for one in found] == ["audio", "video", "audio"]
 
 
 def test_messages_of_text_hold_no_file() -> None:
-    assert attachment([say("user", "a"), say("user", [text("b")])]) is None
+    assert attachments([say("user", "a"), say("user", [text("b")])]) == ()
 
 
 @pytest.mark.parametrize("audio_format", [*AUDIO_FORMATS, "MP3"])
 def test_usual_audio_formats_are_taken(audio_format: str) -> None:
-    assert attachment([say("user", [sound(audio_format)])]) is not None
+    assert attachments([say("user", [sound(audio_format)])])
 
 
 @pytest.mark.parametrize(
     ("messages", "says"),
     [
-        ([say("user", [file("video"), file("video")])], "this one has 2"),
-        ([say("user", [file("video"), sound()])], "this one has 2"),
+        ([say("user", [file("video")] * (MAX_FILES + 1))], f"this one has {MAX_FILES + 1}"),
+        ([say("user", [sound()]), say("user", [sound()])], "first user message"),
         ([say("user", "a"), say("user", [sound()])], "first user message"),
         ([say("system", [file("video")]), say("user", "a")], "first user message"),
         ([say("user", "a"), say("assistant", [file("video")])], "first user message"),
@@ -116,7 +124,7 @@ def test_usual_audio_formats_are_taken(audio_format: str) -> None:
 )
 def test_what_is_not_read_is_refused_in_words(messages: list[ChatMessage], says: str) -> None:
     with pytest.raises(BadRequest, match=says):
-        attachment(messages)
+        attachments(messages)
 
 
 def test_detail_that_asks_for_something_is_refused() -> None:
@@ -124,9 +132,9 @@ def test_detail_that_asks_for_something_is_refused() -> None:
         address = {"url": f"data:image/png;base64,{ENCODED}", "detail": detail}
         return say("user", [{"type": "image_url", "image_url": address}])
 
-    assert attachment([with_detail(None)]) == attachment([with_detail("auto")])
+    assert attachments([with_detail(None)]) == attachments([with_detail("auto")])
     with pytest.raises(BadRequest, match="detail 'high' is not offered"):
-        attachment([with_detail("high")])
+        attachments([with_detail("high")])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from service.egress import AllowList
 from service.errors import ServiceError, Unavailable, UrlRefused
-from service.ingest.clip import ClipConfig, fetch, open_clip
+from service.ingest.clip import ClipConfig, ClipFile, Reel, fetch, open_clip
 from service.ingest.config import IngestConfig
 from service.ingest.container import Container, ContainerLimits
 from service.ingest.source import Picture, Sound
@@ -114,8 +114,9 @@ def test_file_is_fetched_whole() -> None:
     still = make_still((1, 2, 3))
 
     with web_server(lambda handler: send(handler, still)) as url:
-        assert fetch(f"{url}/a.png", CONFIG) == still
-        assert len(read_all(open_clip(f"{url}/a.png", "image", CONFIG))) == 4
+        patient = replace(CONFIG, fetch_s=20.0)
+        assert fetch(f"{url}/a.png", patient) == still
+        assert len(read_all(open_clip(f"{url}/a.png", "image", patient))) == 4
 
 
 def test_file_that_is_too_large_is_not_fetched_to_its_end() -> None:
@@ -154,7 +155,9 @@ def test_url_that_may_not_be_fetched_is_refused(url: str) -> None:
 
 @pytest.fixture
 async def worker(replica: Replica, config: IngestConfig) -> AsyncIterator[IngestWorker]:
-    worker = IngestWorker(replica.around, replace(config, drain_s=0.1))
+    # a busy machine takes its time to decode, which is no reason to end the session
+    liveness = replace(config.liveness, no_media_s=30.0, idle_s=3.0)
+    worker = IngestWorker(replica.around, replace(config, drain_s=0.1, liveness=liveness))
     yield worker
     await worker.aclose()
 
@@ -164,17 +167,51 @@ async def test_file_is_in_context_when_it_is_digested(
 ) -> None:
     content = write_clip(tmp_path / "a.mp4", duration_s=21.0, fps=2).read_bytes()
 
-    await worker.digest(SESSION, content, "video")
+    await worker.digest(SESSION, [ClipFile(content, "video")])
 
     assert replica.llm.indices[SESSION] == list(range(11))
     with pytest.raises(Unavailable):
         await worker.feed(SESSION)
 
 
+async def test_files_follow_each_other_without_a_gap(
+    replica: Replica, patient: IngestConfig, tmp_path: Path
+) -> None:
+    worker = IngestWorker(replica.around, patient)
+    still = ClipFile(make_still((1, 2, 3)), "image")
+    clip = write_clip(tmp_path / "a.mp4", duration_s=3.0, fps=2).read_bytes()
+    replica.encoder.script.gates[0] = gate = asyncio.Event()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.digest(SESSION, [still, ClipFile(clip, "video"), still]))
+        await asyncio.sleep(2.5)  # stream time does not follow the clock
+        gate.set()
+
+    assert replica.llm.indices[SESSION] == [0, 1, 2, 3]
+    chunks = replica.encoder.chunks
+    num_grids = [sum(grid is not None for grid in chunk.grids) for chunk in chunks]
+    assert num_grids == [2, 2, 1, 2]
+    assert [chunk.mel.shape[1] > 0 for chunk in chunks] == [False, True, True, False]
+    # the clip ends before its chunk, and that is all that is missing
+    assert {gap.start_s // 2 for chunk in chunks for gap in chunk.gaps} <= {2}
+    await worker.aclose()
+
+
+def test_lengths_count_together_and_the_file_at_fault_is_named(tmp_path: Path) -> None:
+    clip = ClipFile(write_clip(tmp_path / "a.mp4", duration_s=3.0).read_bytes(), "video")
+    first, second, third = Reel([clip, ClipFile(b"x", "image"), clip], CONFIG).openers
+    read_all(first())
+
+    with pytest.raises(MediaUnreadable, match=r"file 2 of 3: .* in no format that is read"):
+        second()
+    with pytest.raises(MediaUnreadable, match=r"file 3 of 3: .* longer than 1 s"):
+        third()
+
+
 async def test_digested_session_that_is_left_ends_by_itself(
     worker: IngestWorker, replica: Replica
 ) -> None:
-    await worker.digest(SESSION, make_still((1, 2, 3)), "image")
+    await worker.digest(SESSION, [ClipFile(make_still((1, 2, 3)), "image")])
 
     async def has_ended() -> bool:
         return (await replica.around.store.get(SESSION)).end_reason == "idle"
@@ -201,7 +238,7 @@ async def test_file_that_is_broken_off_is_not_taken_for_whole(
 
 async def digested(worker: IngestWorker, content: bytes) -> ServiceError | None:
     try:
-        await worker.digest(SESSION, content, "video")
+        await worker.digest(SESSION, [ClipFile(content, "video")])
     except ServiceError as error:
         return error
     return None

@@ -128,6 +128,20 @@ def test_a_recording_begins_at_the_edge_of_a_chunk_and_has_a_time_of_its_own() -
     assert [gap for chunk in chunks[:-1] for gap in chunk.gaps if gap.start_s >= 4.0] == []
     assert chunks[0].lead_s == pytest.approx(0.7)
     assert cutter.is_recorded
+    assert cutter.recorded_index == 2
+
+
+def test_the_next_of_several_recordings_goes_on_at_once_however_late_it_is() -> None:
+    cutter = make_cutter()
+    first = [Begin(True, True, STARTED_AT_S, is_recorded=True), *stream(0.0, 3.0)]
+    chunks = cutter.cut(first, STARTED_AT_S + 60)
+
+    later = [replace(item, at_s=item.at_s + 60) for item in stream(0.0, 2.0)]
+    begin = Begin(True, True, STARTED_AT_S + 60, is_recorded=True, is_next=True)
+    chunks += cutter.cut([begin, *later, Gone()], STARTED_AT_S + 60)
+
+    assert [chunk.index for chunk in chunks] == [0, 1, 2]
+    assert cutter.recorded_index == 2
 
 
 def test_who_comes_after_a_fast_recording_goes_on_from_its_end() -> None:

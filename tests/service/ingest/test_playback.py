@@ -27,11 +27,20 @@ class Room(RoomySink):
         self.items: list[Picture | Sound] = []
         self.discarded: Counter[tuple[str, str]] = Counter()
         self.kinds: tuple[bool, bool, bool] | None = None
+        self.followed: list[bool] = []
         self.has_room = asyncio.Event()
         self.has_room.set()
 
-    def begin(self, *, has_video: bool, has_audio: bool, is_recorded: bool = False) -> float:
+    def begin(
+        self,
+        *,
+        has_video: bool,
+        has_audio: bool,
+        is_recorded: bool = False,
+        is_next: bool = False,
+    ) -> float:
         self.kinds = (has_video, has_audio, is_recorded)
+        self.followed.append(is_next)
         return steady_clock()()
 
     async def wait_room(self) -> None:
@@ -49,7 +58,7 @@ def opener(path: Path, limits: ContainerLimits | None = None) -> Callable[[], Co
 
 
 async def play(path: Path, sink: Room, pace: Pace) -> Playback:
-    playback = Playback(opener(path), sink, steady_clock(), pace=pace)
+    playback = Playback([opener(path)], sink, steady_clock(), pace=pace)
     playback.start()
     await asyncio.wait_for(playback.wait_gone(), 20)
     await playback.aclose()
@@ -69,6 +78,19 @@ async def test_a_fast_recording_comes_whole_and_at_once(tmp_path: Path) -> None:
     assert times_s == pytest.approx([number / 10 for number in range(80)], abs=0.001)
 
 
+async def test_recordings_are_played_one_after_the_other(tmp_path: Path) -> None:
+    path, sink = write_clip(tmp_path / "clip.mp4", duration_s=1.0), Room()
+    playback = Playback([opener(path), opener(path)], sink, steady_clock(), pace="fast")
+
+    playback.start()
+    await asyncio.wait_for(playback.wait_gone(), 20)
+    await playback.aclose()
+
+    assert playback.is_complete
+    assert sink.followed == [False, True]
+    assert sum(isinstance(item, Picture) for item in sink.items) == 20
+
+
 async def test_a_paced_recording_takes_as_long_as_it_is(tmp_path: Path) -> None:
     path, sink = write_clip(tmp_path / "clip.mp4", duration_s=1.0), Room()
 
@@ -82,7 +104,7 @@ async def test_a_paced_recording_takes_as_long_as_it_is(tmp_path: Path) -> None:
 async def test_nothing_is_read_without_room(tmp_path: Path) -> None:
     path, sink = write_clip(tmp_path / "clip.mp4", duration_s=1.0), Room()
     sink.has_room.clear()
-    playback = Playback(opener(path), sink, steady_clock(), pace="fast")
+    playback = Playback([opener(path)], sink, steady_clock(), pace="fast")
     playback.start()
     await eventually(lambda: sink.kinds is not None)
     await asyncio.sleep(0.1)
@@ -105,7 +127,7 @@ async def test_a_live_source_is_placed_by_arrival(tmp_path: Path) -> None:
 async def test_oversized_pictures_are_told(tmp_path: Path) -> None:
     path, sink = write_clip(tmp_path / "clip.mp4", duration_s=1.0), Room()
     limits = ContainerLimits(max_frame_pixels=100)
-    playback = Playback(opener(path, limits), sink, steady_clock(), pace="fast")
+    playback = Playback([opener(path, limits)], sink, steady_clock(), pace="fast")
     playback.start()
     await asyncio.wait_for(playback.wait_gone(), 20)
 
@@ -124,7 +146,7 @@ async def test_what_cannot_be_opened_is_a_failure(tmp_path: Path) -> None:
 
 async def test_nothing_is_pushed_after_it_is_closed(tmp_path: Path) -> None:
     path, sink = write_clip(tmp_path / "clip.mp4", duration_s=4.0), Room()
-    playback = Playback(opener(path), sink, steady_clock(), pace="realtime")
+    playback = Playback([opener(path)], sink, steady_clock(), pace="realtime")
     playback.start()
     await eventually(lambda: bool(sink.items))
 

@@ -252,12 +252,35 @@ class RuleList:
 
 
 @dataclass(frozen=True, slots=True)
+class Manner:
+    """How a question was asked.
+
+    Attributes:
+        temperature: 0 is greedy.
+        window_s: Only the last this many seconds of stream counted; None: all.
+        at_s: Stream time that it was asked about; None: the present.
+        reached_s: Stream time that the context had come to.
+        num_messages: Of the conversation that the question ended.
+    """
+
+    temperature: float
+    top_p: float
+    seed: int | None
+    stop: tuple[str, ...]
+    window_s: float | None
+    at_s: float | None
+    reached_s: float
+    num_messages: int
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One question and its answer, as the session remembers it.
 
     Attributes:
         asked_at_s: Unix time.
         context_end_s: Stream time up to which the answer had seen, in seconds.
+        manner: How it was asked; None: a version answered that did not keep it.
     """
 
     id: str
@@ -268,6 +291,7 @@ class Turn:
     finish_reason: str
     ttft_s: float | None
     duration_s: float
+    manner: Manner | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from service.api.schemas import ProfileName, Response, StopStrings, Usage
+from service.api.schemas import ProfileName, Response, StopString, StopStrings, Usage
 
 
 class TextPart(BaseModel):
@@ -87,7 +87,7 @@ class ChatCompletionRequest(BaseModel):
     temperature: float | None = Field(0.0, ge=0, le=2)
     top_p: float | None = Field(1.0, gt=0, le=1)
     seed: int | None = Field(None, ge=0)
-    stop: str | StopStrings | None = None
+    stop: StopString | StopStrings | None = None
     window_s: float | None = Field(None, gt=0)
     at_s: float | None = Field(None, gt=0)
 

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Ratio = Annotated[float, Field(gt=0, le=1, description="kept / total tokens")]
-StopStrings = Annotated[list[str], Field(max_length=4)]
+StopString = Annotated[str, Field(max_length=1000)]
+StopStrings = Annotated[list[StopString], Field(max_length=4)]
 Label = Annotated[str, Field(max_length=64)]
 LabelValue = Annotated[str, Field(max_length=1024)]
 ProfileName = Literal["live", "paper-35", "paper-25", "speech", "full"]
@@ -156,6 +157,19 @@ class Answer(Response):
     usage: Usage
 
 
+class Manner(Response):
+    """How a question was asked."""
+
+    temperature: float
+    top_p: float
+    seed: int | None
+    stop: list[str]
+    window_s: float | None
+    at_s: float | None
+    reached_s: float = Field(description="stream time that the context had come to")
+    num_messages: int = Field(description="of the conversation that the question ended")
+
+
 class TurnItem(Response):
     """One question and its answer, as remembered."""
 
@@ -167,6 +181,7 @@ class TurnItem(Response):
     finish_reason: str
     ttft_s: float | None
     duration_s: float
+    manner: Manner | None = Field(None, description="null: an older version answered")
 
 
 class TurnList(Response):

@@ -6,7 +6,7 @@ from service.clock import Clock
 from service.events import Event
 from service.llm.engine import Finished, Question, TokenDelta
 from service.metrics import Metrics
-from service.sessions.record import SessionId, Turn
+from service.sessions.record import Manner, SessionId, Turn
 from service.sessions.store import SessionStore
 
 
@@ -54,6 +54,20 @@ class Dictation:
             duration_s=self._clock() - self._asked_at_s if end is None else end.duration_s,
             prompt_tokens=0 if end is None else end.prompt_tokens,
             completion_tokens=len(self._texts) if end is None else end.completion_tokens,
+            manner=self._manner(),
+        )
+
+    def _manner(self) -> Manner:
+        question, sampling = self._question, self._question.sampling
+        return Manner(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=sampling.seed,
+            stop=sampling.stop,
+            window_s=question.window_s,
+            at_s=question.at_s,
+            reached_s=self.context_end_s,
+            num_messages=len(question.messages),
         )
 
     async def store(self, turn: Turn, store: SessionStore) -> None:

@@ -5,7 +5,7 @@ Floats are written as Python prints them, which reads back to the same value.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, Final
 
 from compressor.tokens import TokenCounts
@@ -13,6 +13,7 @@ from service.errors import BadRequest, CorruptRecord
 from service.events import Event
 from service.sessions.record import (
     KeptSource,
+    Manner,
     Rule,
     RuleState,
     Session,
@@ -98,11 +99,20 @@ def encode_turn(turn: Turn) -> bytes:
 
 
 def decode_turn(data: bytes) -> Turn:
-    """The turn of `encode_turn`'s bytes. Raises `CorruptRecord`."""
+    """The turn of `encode_turn`'s bytes, of this version or another. Raises `CorruptRecord`."""
     try:
-        return Turn(**json.loads(data))
+        known = _known(Turn, json.loads(data))
+        if known.get("manner") is not None:
+            manner = _known(Manner, known["manner"])
+            known["manner"] = Manner(**manner | {"stop": tuple(manner.get("stop", ()))})
+        return Turn(**known)
     except (TypeError, ValueError) as exc:
         raise CorruptRecord(f"turn: {type(exc).__name__}: {exc}") from exc
+
+
+def _known(kind: type[Turn] | type[Manner], values: dict[str, Any]) -> dict[str, Any]:
+    """What this version knows of a record: a newer one may have written more."""
+    return {field.name: values[field.name] for field in fields(kind) if field.name in values}
 
 
 def encode_rule(rule: Rule) -> bytes:

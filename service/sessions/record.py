@@ -170,6 +170,28 @@ class KeptSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Manner:
+    """How a question was asked, as far as asking it again wants to know.
+
+    Attributes:
+        temperature: 0 is greedy; `top_p`, `seed` and `stop` likewise as in the question.
+        window_s: Only the last this many seconds of stream counted; None: all.
+        at_s: Stream time that it was asked about; None: the present.
+        reached_s: Stream time that the context had come to.
+        num_messages: Of the conversation, of which a turn keeps the last.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    window_s: float | None = None
+    at_s: float | None = None
+    reached_s: float = 0.0
+    num_messages: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One question and its answer.
 
@@ -179,6 +201,7 @@ class Turn:
         finish_reason: "stop", "length", "cancelled" or "error".
         ttft_s: Seconds from the question's arrival to its first token, None if there was none.
         duration_s: Seconds until the last.
+        manner: How it was asked; None: a version answered that did not keep it.
     """
 
     id: str
@@ -191,3 +214,4 @@ class Turn:
     duration_s: float
     prompt_tokens: int
     completion_tokens: int
+    manner: Manner | None = None

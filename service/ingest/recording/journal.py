@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from service.media.chunker import ChunkerConfig
-from service.sessions.record import SessionConfig
+from service.sessions.record import Manner, SessionConfig
 
 FORMAT = 1  # of the journal; another one is not read
 MAX_LINE_BYTES = 1 << 20
@@ -116,6 +116,7 @@ class Asked:
     Attributes:
         context_end_s: Stream time up to which the answer had seen.
         finish_reason: As in `service.sessions.record.Turn`, likewise `completion_tokens`.
+        manner: Likewise; None in recordings of a version that did not keep it.
     """
 
     question: str
@@ -123,12 +124,19 @@ class Asked:
     context_end_s: float
     finish_reason: str
     completion_tokens: int
+    manner: Manner | None = None
     type: Literal["asked"] = "asked"
 
     @property
     def is_answered(self) -> bool:
         """The answer came to its own end."""
         return self.finish_reason in ANSWERED
+
+    @property
+    def reached_s(self) -> float:
+        """Stream time that the context had come to when it was answered."""
+        reached_s = 0.0 if self.manner is None else self.manner.reached_s
+        return max(self.context_end_s, reached_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,6 +191,7 @@ class Recorder:
                 turn.context_end_s,
                 turn.finish_reason,
                 turn.completion_tokens,
+                turn.manner,
             )
             for turn in turns
             if since_s <= turn.asked_at_s <= until_s

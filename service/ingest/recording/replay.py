@@ -17,11 +17,12 @@ from service.chunk_event import chunk_data, marks_data
 from service.errors import ServiceError, SessionEnded, SessionNotFound
 from service.events import Event, EventType
 from service.ingest.config import Surroundings
+from service.ingest.recording.asking import question_again, why_not_again
 from service.ingest.recording.chunks import cut_again
 from service.ingest.recording.journal import Asked
 from service.ingest.recording.reader import Recording, damaged
 from service.ingest.recording.report import ReplayBegun, ReplayedAnswer, ReplayedChunk, ReplayItem
-from service.llm.engine import Finished, Message, Question, Sampling
+from service.llm.engine import Finished
 from service.media.chunk import CHUNK_S, MediaChunk
 from service.retry import RetryConfig, insist
 from service.sessions.record import SessionId
@@ -66,8 +67,8 @@ async def replay(
                 raise damaged(f"it is longer than {max_s:g} s")
             yield await _bring(session_id, around, chunk, recorded.pop(chunk.index, None))
             end_s = (chunk.index + 1) * CHUNK_S
-            due = [asked for asked in waiting if asked.context_end_s <= end_s]
-            waiting = [asked for asked in waiting if asked.context_end_s > end_s]
+            due = [asked for asked in waiting if asked.reached_s <= end_s]
+            waiting = [asked for asked in waiting if asked.reached_s > end_s]
             for asked in due:
                 yield await _ask(session_id, around, asked)
     for index, data in recorded.items():
@@ -136,9 +137,10 @@ async def _tell(
 
 
 async def _ask(session_id: SessionId, around: Surroundings, asked: Asked) -> ReplayedAnswer:
-    """Ask as it was, greedily: how an answer was drawn, and from which window, is not recorded."""
-    sampling = Sampling(max_tokens=max(1, asked.completion_tokens))
-    question = Question(secrets.token_hex(8), (Message("user", asked.question),), sampling)
+    reason = why_not_again(asked)
+    if reason is not None:
+        return ReplayedAnswer(asked, None, reason, is_compared=False)
+    question = question_again(asked, secrets.token_hex(8))
     try:
         async with aclosing(around.stages.llm.ask(session_id, question)) as items:
             async for item in items:

@@ -1,13 +1,14 @@
 """What is remembered and measured of an answer, however it ends."""
 
-from dataclasses import asdict
+import json
+from dataclasses import asdict, replace
 
 import pytest
 
 from service.llm.dictation import Dictation, measure
-from service.llm.engine import Finished, Message, Question, TokenDelta
+from service.llm.engine import Finished, Message, Question, Sampling, TokenDelta
 from service.metrics import Metrics
-from service.sessions.record import SessionConfig, SessionId
+from service.sessions.record import Manner, SessionConfig, SessionId
 from service.sessions.redis_store import RedisSessionStore
 
 SESSION = SessionId("s")
@@ -68,7 +69,7 @@ async def test_turn_is_stored_and_told(redis_url: str) -> None:
 
     assert await store.turns(SESSION) == [turn]
     [(_, event)] = await store.events(SESSION, after=None, block_s=0)
-    assert (event.type, event.data) == ("turn", asdict(turn))
+    assert (event.type, event.data) == ("turn", json.loads(json.dumps(asdict(turn))))
     await store.aclose()
 
 
@@ -88,3 +89,14 @@ def test_answers_are_counted_by_their_end() -> None:
     assert value("omnisift_generated_tokens_total") == 1
     assert value("omnisift_query_ttft_seconds_count") == 1
     assert value("omnisift_query_duration_seconds_count") == 2
+
+
+def test_how_it_was_asked_is_remembered() -> None:
+    sampling = Sampling(temperature=0.5, top_p=0.9, seed=3, stop=(".",))
+    question = replace(QUESTION, sampling=sampling, window_s=4.0, at_s=2.0)
+    dictation = Dictation(SESSION, question, Clock())
+    dictation.context_end_s = 8.0
+
+    dictation.finish(END)
+
+    assert dictation.turn("stop").manner == Manner(0.5, 0.9, 3, (".",), 4.0, 2.0, 8.0, 3)

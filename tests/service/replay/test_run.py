@@ -1,8 +1,10 @@
 """A session is recorded while it is live; its recording gives all of it again."""
 
 import json
+import secrets
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ from service.clock import steady_clock
 from service.ingest.recording.journal import Told
 from service.ingest.recording.reader import Recording, open_recording
 from service.ingest.recording.report import digest
-from service.llm.engine import Finished, Message, Question
+from service.llm.engine import Finished, Message, Question, Sampling
 from service.media.chunk import EncodedChunk, MediaChunk
 from service.replay.run import open_stages, report_of
 from service.sessions.record import SessionConfig, SessionId
@@ -35,7 +37,7 @@ def one_thread() -> None:
 
 @pytest.fixture
 async def recording(redis_url: str, tmp_path: Path) -> Recording:
-    """Eight seconds, two questions."""
+    """Eight seconds, six questions."""
     async with local_backend(redis_url, EMBEDDED_MODEL) as backend:
         await backend.store.create(SESSION, SessionConfig("live"), steady_clock()())
         recording_id = await backend.ingest.record(SESSION, 60.0)
@@ -46,6 +48,10 @@ async def recording(redis_url: str, tmp_path: Path) -> Recording:
         await play(backend.ingest, SESSION, later)
         await eventually(lambda: has_chunks(backend, 5))  # its end, too
         await ask(backend, "what is heard?")
+        await ask(backend, "what shape was red?", window_s=2.0)
+        await ask(backend, "what is seen?", at_s=4.0)
+        await ask(backend, "what is seen?", sampling=Sampling(temperature=2.0, seed=5))
+        await ask(backend, "what is seen?", sampling=Sampling(temperature=2.0))
         await backend.ingest.end(SESSION, "deleted")
         path = await fetch(backend.ingest, SESSION, recording_id, tmp_path / "session.mkv")
     return open_recording(path)
@@ -56,8 +62,8 @@ async def has_chunks(backend: LocalBackend, number: int) -> bool:
     return session.num_chunks >= number
 
 
-async def ask(backend: LocalBackend, text: str) -> str:
-    question = Question(text, (Message("user", text),))
+async def ask(backend: LocalBackend, text: str, **options: Any) -> str:
+    question = Question(secrets.token_hex(4), (Message("user", text),), **options)
     [end] = [
         item async for item in backend.llm.ask(SESSION, question) if isinstance(item, Finished)
     ]
@@ -76,8 +82,10 @@ async def test_a_replay_gives_the_same_chunks_and_answers_every_time(
     assert [chunk.kept_sha256 for chunk in first.chunks] == [
         digest(told.data["kept"]) for told in recording.told
     ]
-    assert len(first.answers) == 2
-    assert all(answer.answer for answer in first.answers)
+    *compared, drawn = first.answers
+    assert [answer.is_same for answer in compared] == [True] * 5
+    assert all(answer.answer for answer in compared[:2])
+    assert (drawn.is_same, drawn.answer) == (None, None)
 
 
 async def test_other_settings_give_something_else_and_say_so(

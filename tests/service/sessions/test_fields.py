@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,7 @@ from service.sessions.fields import (
 )
 from service.sessions.record import (
     KeptSource,
+    Manner,
     Session,
     SessionConfig,
     SessionId,
@@ -49,7 +51,8 @@ SESSIONS = st.builds(
     lag_s=st.none() | FINITE,
     owners=st.just({}),
 )
-TURN = Turn("q1", "¿Qué?", "A cat.\n", 0.1, 4.0, "stop", None, 0.5, 30, 3)
+MANNER = Manner(0.5, 0.9, 3, (".", "!"), 4.0, None, 8.0, 3)
+TURN = Turn("q1", "¿Qué?", "A cat.\n", 0.1, 4.0, "stop", None, 0.5, 30, 3, MANNER)
 
 
 def stored(session: Session, **extra: str) -> dict[bytes, bytes]:
@@ -155,3 +158,12 @@ def test_damaged_source_is_corrupt_and_keeps_its_password() -> None:
         with pytest.raises(CorruptRecord) as raised:
             decode_source(data)
         assert "secret" not in str(raised.value)
+
+
+def test_a_turn_that_another_version_stored_is_read() -> None:
+    stored = json.loads(encode_turn(TURN))
+    newer = {**stored, "mood": "good", "manner": {**stored["manner"], "voice": "low"}}
+    del stored["manner"]
+
+    assert decode_turn(json.dumps(stored).encode()) == replace(TURN, manner=None)
+    assert decode_turn(json.dumps(newer).encode()) == TURN

@@ -15,6 +15,7 @@ from service.ingest.recording.journal import (
     dump_line,
     parse_line,
 )
+from service.sessions.record import Manner
 from tests.service.ingest.recording.tapes import HEADER
 
 LINES: list[Line] = [
@@ -23,6 +24,7 @@ LINES: list[Line] = [
     Look(100.5, ()),
     Told("chunk", {"index": 3, "kept": {"video": [[1, 2], []], "audio": [0]}}),
     Asked("what ?", "a bell", 4.0, "stop", 2),
+    Asked("what ?", "a bell", 4.0, "stop", 2, Manner(0.5, 0.9, 3, (".",), 2.0, 4.0, 8.0, 3)),
     End("too_slow", 0xFFFFFFFF),
 ]
 

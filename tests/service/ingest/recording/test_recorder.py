@@ -7,11 +7,11 @@ from service.errors import StoreUnavailable
 from service.events import Event
 from service.ingest.recording.reader import Recording, open_recording
 from service.ingest.recording.recorder import Recorder, RecordingConfig, convert
-from service.sessions.record import SessionId, Turn
+from service.sessions.record import Manner, SessionId, Turn
 from tests.service.ingest.items import make_picture, make_sound
 from tests.service.ingest.recording.tapes import HEADER
 
-TURN = Turn("t", "what ?", "a bell", 101.0, 2.0, "stop", 0.1, 0.2, 30, 2)
+TURN = Turn("t", "what ?", "a bell", 101.0, 2.0, "stop", 0.1, 0.2, 30, 2, Manner(window_s=4.0))
 
 
 class Rig:
@@ -65,6 +65,7 @@ async def test_all_that_is_seen_told_and_asked_is_in_the_file(tmp_path: Path) ->
     assert [now_s for _, now_s in recording.looks()] == [100.0, 102.0]
     assert [line.data["index"] for line in recording.told] == [0]
     assert [asked.answer for asked in recording.asked] == ["a bell"]
+    assert [asked.manner for asked in recording.asked] == [TURN.manner]
     assert recording.end_reason == "stopped"
 
 

@@ -11,6 +11,8 @@ from service.ingest.recording.journal import Asked, Told
 from service.ingest.recording.reader import Recording, open_recording
 from service.ingest.recording.replay import replay
 from service.ingest.recording.report import ReplayBegun, ReplayedAnswer, ReplayedChunk, ReplayItem
+from service.llm.engine import Question
+from service.sessions.record import Manner, SessionId
 from tests.service.ingest.recording.tapes import make_looks, make_tape
 from tests.service.ingest.replica import SESSION, Replica
 
@@ -90,3 +92,25 @@ async def test_the_same_file_can_be_replayed_again(replica: Replica) -> None:
     assert [getattr(item, "index", None) for item in again] == [
         getattr(item, "index", None) for item in first
     ]
+
+
+async def test_what_was_drawn_is_skipped_and_what_was_windowed_is_asked_alike(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = replace(EARLY, manner=Manner(temperature=0.7))
+    windowed = replace(EARLY, manner=Manner(window_s=2.0, reached_s=8.0))
+    questions = list[Question]()
+    ask = replica.llm.ask
+
+    def listen(session_id: SessionId, question: Question, **_: object) -> object:
+        questions.append(question)
+        return ask(session_id, question)
+
+    monkeypatch.setattr(replica.llm, "ask", listen)
+    items = await replayed(make_recording(drawn, windowed), replica)
+
+    answers = [item for item in items if isinstance(item, ReplayedAnswer)]
+    assert [answer.is_same for answer in answers] == [None, True]
+    assert [question.window_s for question in questions] == [2.0]
+    # after the chunk that was in context when it was asked, not the one that it was about
+    assert isinstance(items[-1], ReplayedAnswer)

@@ -43,11 +43,11 @@ class SourcesSettings(Part):
     file_roots: list[Path] = Field(
         [], description="folders of ingest replicas whose files may be played; none: none"
     )
-    max_duration_s: float = Field(14_400.0, gt=0, description="of a recording; the rest is left")
+    max_duration_s: float = Field(14_400.0, gt=0, description="of a media file; the rest is left")
     timeout_s: float = Field(10.0, gt=0, description="how long a source may say nothing")
     reconnect_s: float = Field(300.0, ge=0, description="how long a lost camera is tried again")
-    max_upload_bytes: int = Field(256 << 20, ge=1, description="largest recording sent")
-    max_uploads: int = Field(2, ge=1, description="recordings sent to a replica at once")
+    max_upload_bytes: int = Field(256 << 20, ge=1, description="largest file sent")
+    max_uploads: int = Field(2, ge=1, description="files sent to a replica at once")
 
     @field_validator("hosts")
     @classmethod

@@ -237,7 +237,7 @@ class SessionPipeline:
 
     def _report(self, work: _Work, record: ChunkRecord) -> None:
         # a chunk that was cut short by the end of its publisher is in context before its time
-        # or, of a recording that is played fast, before it is due
+        # or, of a media file that is played fast, before it is due
         lag_s = max(0.0, self._clock() - self._due_s.pop(work.chunk.index))
         self._lag_s = lag_s
         self._metrics.chunks_total.inc()

@@ -82,7 +82,9 @@ def _add_publish(add: AddParser) -> None:
     speed = parser.add_mutually_exclusive_group()
     speed.add_argument("--realtime", action="store_true", help="files as they play (the default)")
     speed.add_argument(
-        "--fast", action="store_true", help="files as fast as the service takes them"
+        "--fast",
+        action="store_true",
+        help="send files whole, and wait until the service has played them",
     )
     parser.add_argument("--existing", action="store_true", help="with --watch: what is there too")
     parser.add_argument(

@@ -18,8 +18,8 @@ from clients.sdk import (
     SourceUnavailable,
 )
 from clients.sdk.errors import is_passing
+from clients.sdk.media_file import open_media_file
 from clients.sdk.publish import OnProgress, Progress, publish
-from clients.sdk.recording import open_recording
 
 if TYPE_CHECKING:
     from clients.sdk.media import Source
@@ -38,7 +38,7 @@ def run_sending(options: argparse.Namespace, console: Console) -> None:
         return
     # opened first: a wrong file should not leave an empty session behind
     if options.fast:
-        with open_recording(options.file):
+        with open_media_file(options.file):
             asyncio.run(_send(options, console, _fast(Path(options.file))))
         return
     with _open_source(options) as source:

@@ -7,7 +7,7 @@ from clients.cli.console import Console
 from clients.cli.table import Table
 from clients.sdk import Client, SessionSource
 from clients.sdk.codec import encode
-from clients.sdk.recording import open_recording
+from clients.sdk.media_file import open_media_file
 
 if TYPE_CHECKING:
     from clients.cli.arguments import AddParser
@@ -19,7 +19,7 @@ def add_sources(add: "AddParser") -> None:
     """The options of both commands."""
     parser = add(
         "sources",
-        help="let the service fetch a camera or a recording",
+        help="let the service fetch a camera or a media file",
         description="The service must allow the host or the folder; `omnisift watch` shows how a "
         "source fares.",
     )
@@ -27,7 +27,7 @@ def add_sources(add: "AddParser") -> None:
     new = actions.add_parser("add", help="fetch media for a session")
     new.add_argument("session", metavar="SESSION")
     new.add_argument("source_url", metavar="URL", help="rtsp, rtsps, http, https or file")
-    new.add_argument("--speed", choices=SPEEDS, help="of a recording; else realtime")
+    new.add_argument("--speed", choices=SPEEDS, help="of a media file; else realtime")
     all_ = actions.add_parser("list", help="what is and was fetched, and how it stands")
     all_.add_argument("session", metavar="SESSION")
     gone = actions.add_parser("remove", help="stop fetching it")
@@ -35,8 +35,9 @@ def add_sources(add: "AddParser") -> None:
     gone.add_argument("source", metavar="SOURCE", help="its id")
     upload = add(
         "upload",
-        help="send a recording",
-        description="Send a media file, to be played into a session. Prints the session's id.",
+        help="send a media file",
+        description="Send a media file, to be played into a session, and print the session's id. "
+        "Does not wait: `publish FILE --fast` does the same and ends when the file was played.",
     )
     upload.add_argument("file", metavar="FILE")
     upload.add_argument("--session", metavar="ID", help="play it into this one, not a new one")
@@ -53,7 +54,7 @@ def run_sources(options: argparse.Namespace, console: Console) -> None:
 def run_upload(options: argparse.Namespace, console: Console) -> None:
     # opened first: a wrong file should not leave an empty session behind
     with (
-        open_recording(options.file),
+        open_media_file(options.file),
         Client(options.url, api_key=options.api_key) as client,
     ):
         session_id = options.session or client.create_session().id

@@ -19,6 +19,7 @@ from clients.sdk.completions import CompletionStream
 from clients.sdk.errors import OmniSiftError, TimedOut
 from clients.sdk.events import Event
 from clients.sdk.feed import SILENCE_LIMIT_S, EventFeed
+from clients.sdk.media_file import open_media_file
 from clients.sdk.models import (
     Answer,
     FileAnswer,
@@ -30,7 +31,6 @@ from clients.sdk.models import (
     Timeline,
     Turn,
 )
-from clients.sdk.recording import open_recording
 from clients.sdk.replays import SILENCE_LIMIT_S as REPLAY_SILENCE_LIMIT_S
 from clients.sdk.replays import ReplayItem, ReplayStream
 from clients.sdk.transport import (
@@ -150,7 +150,7 @@ class AsyncClient:
         Args:
             session_id: To publish to.
             url: `rtsp`, `rtsps`, `http`, `https` or `file`, as the service allows.
-            speed: Of a recording.
+            speed: Of a media file.
 
         Raises:
             BadRequest: The service does not allow it (code `url_refused`).
@@ -176,7 +176,7 @@ class AsyncClient:
             BadRequest: The service cannot play it, or it is too large.
             Conflict: Somebody publishes already.
         """
-        with open_recording(path) as file:
+        with open_media_file(path) as file:
             call = calls.upload(
                 session_id,
                 file.ablocks(),
@@ -223,7 +223,7 @@ class AsyncClient:
             Conflict: Another version or model recorded it; the message says which.
         """
         stream = ReplayStream()
-        with open_recording(path) as file:
+        with open_media_file(path) as file:
             call = calls.replay(
                 file.ablocks(),
                 content_type=file.content_type,

@@ -18,6 +18,7 @@ from clients.sdk.completions import CompletionStream
 from clients.sdk.errors import OmniSiftError, TimedOut
 from clients.sdk.events import Event
 from clients.sdk.feed import SILENCE_LIMIT_S, EventFeed
+from clients.sdk.media_file import open_media_file
 from clients.sdk.models import (
     Answer,
     FileAnswer,
@@ -29,7 +30,6 @@ from clients.sdk.models import (
     Timeline,
     Turn,
 )
-from clients.sdk.recording import open_recording
 from clients.sdk.replays import SILENCE_LIMIT_S as REPLAY_SILENCE_LIMIT_S
 from clients.sdk.replays import ReplayItem, ReplayStream
 from clients.sdk.transport import (
@@ -152,7 +152,7 @@ class Client:
         Args:
             session_id: To publish to.
             url: `rtsp`, `rtsps`, `http`, `https` or `file`, as the service allows.
-            speed: Of a recording.
+            speed: Of a media file.
 
         Raises:
             BadRequest: The service does not allow it (code `url_refused`).
@@ -176,7 +176,7 @@ class Client:
             BadRequest: The service cannot play it, or it is too large.
             Conflict: Somebody publishes already.
         """
-        with open_recording(path) as file:
+        with open_media_file(path) as file:
             call = calls.upload(
                 session_id,
                 file.blocks(),
@@ -220,7 +220,7 @@ class Client:
             Conflict: Another version or model recorded it; the message says which.
         """
         stream = ReplayStream()
-        with open_recording(path) as file:
+        with open_media_file(path) as file:
             call = calls.replay(
                 file.blocks(),
                 content_type=file.content_type,

@@ -195,7 +195,7 @@ class SessionSource:
     """Media that the service fetches, or was sent.
 
     Attributes:
-        url: Without user, password and query; None for a recording that was sent.
+        url: Without user, password and query; None for a media file that was sent.
         speed: "realtime" or "fast".
         state: "connecting", "live", "reconnecting", "ended" or "failed".
         reason: Why it is in this state; None where there is nothing to say.

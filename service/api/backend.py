@@ -110,7 +110,7 @@ class SourceStage(Protocol):
         ...
 
     async def begin_upload(self, session_id: SessionId) -> str:
-        """Begin to take a recording, and name it; raises as `add`."""
+        """Begin to take a file, and name it; raises as `add`."""
         ...
 
     async def append_upload(

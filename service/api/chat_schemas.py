@@ -35,7 +35,7 @@ class ImagePart(BaseModel):
     image_url: Address
 
 
-class Recording(BaseModel):
+class InputAudio(BaseModel):
     """A sound file; what it is coded with, it says itself."""
 
     data: str = Field(min_length=1, description="base64")
@@ -43,10 +43,10 @@ class Recording(BaseModel):
 
 
 class AudioPart(BaseModel):
-    """A recording."""
+    """A sound file as a content part."""
 
     type: Literal["input_audio"]
-    input_audio: Recording
+    input_audio: InputAudio
 
 
 MediaPart = VideoPart | ImagePart | AudioPart

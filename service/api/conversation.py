@@ -117,10 +117,10 @@ def _parts(message: ChatMessage) -> Sequence[TextPart | MediaPart]:
 
 def _attachment(part: MediaPart) -> Attachment:
     match part:
-        case AudioPart(input_audio=recording):
-            if recording.format.lower() not in AUDIO_FORMATS:
+        case AudioPart(input_audio=audio):
+            if audio.format.lower() not in AUDIO_FORMATS:
                 raise BadRequest(f"format must be one of {', '.join(AUDIO_FORMATS)}", field=FIELD)
-            return Attachment("audio", encoded=recording.data)
+            return Attachment("audio", encoded=audio.data)
         case VideoPart(video_url=address):
             return _addressed("video", address.url)
         case ImagePart(image_url=address):

@@ -19,7 +19,7 @@ class CreateSource(BaseModel):
         max_length=2048,
     )
     speed: Speed = Field(
-        "realtime", description="of a recording: as it plays, or as fast as there is room"
+        "realtime", description="of a media file: as it plays, or as fast as there is room"
     )
 
 

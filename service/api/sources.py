@@ -53,7 +53,7 @@ def upload_routes(backend: Backend, clock: Clock, *, max_bytes: int) -> APIRoute
         openapi_extra=uploads.documented(PUBLISHERS),
     )
     async def upload(session_id: str, request: Request, speed: Speed = "fast") -> Source:
-        """Send a recording as the body; it is played once it has arrived whole."""
+        """Send a media file as the body; it is played once it has arrived whole."""
         uploads.check_headers(request, max_bytes)
         async with held_place(backend, session_id, clock()) as place:
             upload_id = await backend.sources.begin_upload(place)

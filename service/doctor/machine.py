@@ -11,7 +11,7 @@ import torch
 
 from service.doctor.finding import Finding
 
-# what `serve` takes from publishers, and from recordings the commonest
+# what `serve` takes from publishers, and from media files the commonest
 DECODERS = ("h264", "vp8", "opus", "aac")
 PROCESS_BYTES = 440 << 20  # a replica or a spare with its libraries; docs/settings.md
 SHARED_MEMORY = Path("/dev/shm")

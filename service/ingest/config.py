@@ -29,7 +29,7 @@ class SourcesConfig:
     Attributes:
         policy: What may be fetched; nothing by default.
         limits: What is decoded of it.
-        uploads: Of recordings that clients send.
+        uploads: Of media files that clients send.
         retry: Pauses before a lost live source is tried again; `deadline_s` is how long.
         max_listed: Sources that a session tells of, those that are over among them.
     """

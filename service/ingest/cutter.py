@@ -14,7 +14,7 @@ from service.media.cuts import CutDetector
 from service.media.frames import AudioFrame, VideoFrame
 from service.media.sampler import SLOT_S
 
-INTERLEAVE_S = 3.0  # one track of a recording may lie so far behind the other in its file
+INTERLEAVE_S = 3.0  # one track of a media file may lie so far behind the other in its file
 
 
 class Cutter:
@@ -25,7 +25,7 @@ class Cutter:
         started_at_s: Unix time of stream time zero.
         has_thumbnails: Whether a chunk gets a small JPEG.
         lead_s: How far stream time is ahead of the clock.
-        is_recorded: The publisher, who began before, is a recording.
+        is_recorded: The publisher, who began before, is a media file.
     """
 
     def __init__(
@@ -53,17 +53,17 @@ class Cutter:
 
     @property
     def is_recorded(self) -> bool:
-        """The publisher is a recording: it can wait, and nothing of it may be given up."""
+        """The publisher is a media file: it can wait, and nothing of it may be given up."""
         return self._is_recorded
 
     @property
     def recorded_index(self) -> int | None:
-        """The chunk at which the present recording began; None for a live publisher."""
+        """The chunk at which the present media file began; None for a live publisher."""
         return self._recorded_index
 
     @property
     def lead_s(self) -> float:
-        """How far stream time is ahead of the clock: a recording may be played fast."""
+        """How far stream time is ahead of the clock: a media file may be played fast."""
         return self._lead_s
 
     def cut(self, items: Sequence[Item], now_s: float) -> list[MediaChunk]:
@@ -112,7 +112,7 @@ class Cutter:
     def _begin(self, begin: Begin) -> list[MediaChunk]:
         """Find where in stream time the publisher begins.
 
-        A recording begins at the edge of a chunk, one of several with the chunk behind the last.
+        A media file begins at the edge of a chunk, one of several with the chunk behind the last.
         What was played faster than real time has put the stream ahead of the clock: who comes next
         goes on from there.
         """
@@ -138,7 +138,7 @@ class Cutter:
         return at_s - self._started_at_s + self._lead_s
 
     def _heard_s(self, at_s: float, arrived_s: float) -> float:
-        """When an item counts as arrived; a recording's own time goes on as it is read."""
+        """When an item counts as arrived; a media file's own time goes on as it is read."""
         return self._stream_s(at_s - INTERLEAVE_S if self._is_recorded else arrived_s)
 
 

@@ -115,7 +115,7 @@ class SourceDesk:
             await self._holder.forget(session)
 
     async def begin_upload(self, session_id: SessionId, *, steal_from: str | None = None) -> str:
-        """Begin to take a recording in parts, and name it."""
+        """Begin to take a file in parts, and name it."""
         session = await self._holder.hold(session_id, steal_from)
         if session.has_publisher:
             raise AlreadyPublishing(session_id)
@@ -133,7 +133,7 @@ class SourceDesk:
         *,
         steal_from: str | None = None,
     ) -> None:
-        """Take a part of a recording; the same part twice counts once.
+        """Take a part of a file; the same part twice counts once.
 
         Raises:
             BodyTooLarge: It is over the limit.
@@ -152,7 +152,7 @@ class SourceDesk:
         *,
         steal_from: str | None = None,
     ) -> SourceView:
-        """Publish a recording that has arrived.
+        """Publish a media file that has arrived.
 
         Raises:
             MediaUnreadable: It holds nothing that can be decoded.
@@ -206,14 +206,14 @@ class SourceDesk:
     async def abort_upload(
         self, session_id: SessionId, upload_id: str, *, steal_from: str | None = None
     ) -> None:
-        """Give up a recording, if it is here."""
+        """Give up a file, if it is here."""
         self._uploads.drop(upload_id)
         session = self._holder.find(session_id)
         if session is not None:
             await self._holder.forget(session)
 
     def awaits_upload(self, session_id: SessionId) -> bool:
-        """Whether a recording for the session is on its way."""
+        """Whether a file for the session is on its way."""
         return self._uploads.has(session_id)
 
     def let_go(self, session_id: SessionId) -> None:

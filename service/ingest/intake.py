@@ -38,7 +38,7 @@ class Intake(RoomySink):
         around: What sessions share.
         config: Limits.
         on_media: Told of every arrival, with its Unix time.
-        on_placed: Told at which chunk a recording begins, before that one goes anywhere.
+        on_placed: Told at which chunk a media file begins, before that one goes anywhere.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Intake(RoomySink):
         self._is_cutting = False
         self._queue = MediaQueue(config.queue)
         self._sampler = FrameSampler()
-        self._recorded_s: float | None = None  # when a recording began; None for live publishers
+        self._recorded_s: float | None = None  # when a media file began; None for live publishers
         self._started_at_s: float | None = None
         self._pipeline: SessionPipeline | None = None
         self._taping: Taping | None = None

@@ -78,13 +78,13 @@ class FileOrigin(Origin):
     def _take(self) -> Container:
         """The container, which is the decoder's to close from now on."""
         container, self._container = self._container, None
-        assert container is not None, "a recording is played once"
+        assert container is not None, "a media file is played once"
         return container
 
 
 @dataclass(frozen=True)
 class HttpOrigin(Origin):
-    """A recording, or an endless stream, on a web server."""
+    """A media file, or an endless stream, on a web server."""
 
     full_url: str
     policy: SourcePolicy
@@ -192,7 +192,7 @@ async def reopen_origin(url: str | None, policy: SourcePolicy, limits: Container
     """
     if url is None:
         return LostOrigin(
-            None, SourceDenied("the recording is lost with its replica; send it again")
+            None, SourceDenied("the media file is lost with its replica; send it again")
         )
     if not url.lower().startswith("file:"):
         # checked as it is connected, again and again: a name that does not resolve now may later

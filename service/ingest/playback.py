@@ -1,7 +1,7 @@
 """Plays media containers into a session: pulls what a publisher would push.
 
 Decoding is one thread's, and pull is the rule: nothing is read that has no room, so that nothing a
-recording holds is dropped, whatever the pipeline's pace. Only a live source is read as it comes,
+media file holds is dropped, whatever the pipeline's pace. Only a live source is read as it comes,
 and what is too much is given up by the sink.
 """
 
@@ -123,8 +123,8 @@ async def play(
         sink: Where the media goes.
         clock: Unix time.
         pace: As of `Playback`.
-        skip_s: Seconds at the beginning of a recording that are left out.
-        is_next: It goes on where the recording before it ended.
+        skip_s: Seconds at the beginning of a media file that are left out.
+        is_next: It goes on where the media file before it ended.
         on_open: Called once it is open.
 
     Raises:
@@ -163,7 +163,7 @@ async def play(
 
 
 class _Recorded:
-    """Places a recording from the moment it began."""
+    """Places a media file from the moment it began."""
 
     def __init__(self, sink: RoomySink, clock: Clock, began_s: float, pace: Pace) -> None:
         self._sink = sink

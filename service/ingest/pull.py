@@ -70,12 +70,12 @@ class Pull(MediaSource):
     Args:
         source_id: Its name.
         origin: What is fetched.
-        speed: Of a recording; a live source has its own.
+        speed: Of a media file; a live source has its own.
         sink: Where the media goes.
         clock: Unix time.
         retry: Pauses between attempts; `deadline_s` is how long a live source may be away.
         tell: Told of every state.
-        skip_s: Seconds of a recording that were played before.
+        skip_s: Seconds of a media file that were played before.
         is_resumed: Another replica has fetched it up to now.
     """
 

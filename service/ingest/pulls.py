@@ -88,7 +88,7 @@ class Pulls:
         Args:
             origin: What is fetched.
             url: Its URL, for another replica to go on with it; None for an upload.
-            speed: Of a recording.
+            speed: Of a media file.
         """
         source_id = f"src_{secrets.token_urlsafe(ID_BYTES)}"
         return await self._let_in(origin, KeptSource(source_id, url, speed))
@@ -96,7 +96,7 @@ class Pulls:
     async def resume(self, open_origin: Callable[[str | None], Awaitable[Origin]]) -> bool:
         """Go on with the source that another replica fetched; raises as `add` does.
 
-        A recording goes on behind what of it is in the log, a live source with what it shows now.
+        A media file goes on behind what of it is in the log, a live source with what it shows now.
 
         Returns:
             False where there is nothing to go on with.
@@ -133,7 +133,7 @@ class Pulls:
             await self._forget()
 
     async def place(self, index: int) -> None:
-        """Keep the chunk at which the recording that plays begins."""
+        """Keep the chunk at which the media file that plays begins."""
         if self._kept is not None:
             self._kept = replace(self._kept, from_index=index)
             await self._try_write()

@@ -1,4 +1,4 @@
-"""Recordings on their way in: parts become a temporary file, which never outlives its use.
+"""Files on their way in: parts become a temporary file, which never outlives its use.
 
 The file has no name, so that it is gone with the process at the latest. An upload that is not
 continued for a while is given up.
@@ -20,7 +20,7 @@ class UploadLimits:
     """Of one replica.
 
     Attributes:
-        max_bytes: Of one recording.
+        max_bytes: Of one file.
         max_uploads: At the same time.
         idle_s: How long the next part may take.
     """

@@ -58,7 +58,7 @@ class MediaChunk:
         gaps: What is missing, in order of time.
         skew_s: How much later audio arrives than the video of the same instant; None unless both.
         marks: What is known of it so far.
-        lead_s: How far stream time was ahead of the clock; above zero after a recording that was
+        lead_s: How far stream time was ahead of the clock; above zero after a media file that was
             played faster than real time.
     """
 

@@ -1,4 +1,4 @@
-"""Times of a recording, made to go on where they jump. Pure; knows nothing about codecs."""
+"""Times of a media file, made to go on where they jump. Pure; knows nothing about codecs."""
 
 from typing import Final
 
@@ -9,8 +9,8 @@ MAX_BACK_S: Final = 10.0  # tracks of one container are not further apart
 class Continuity:
     """Places one container's presentation times on a clock that starts at zero.
 
-    Damaged or joined recordings jump by hours. A jump moves all that follows, of all tracks, to
-    where the recording was; what is in order stays as it is.
+    Damaged or joined media files jump by hours. A jump moves all that follows, of all tracks, to
+    where the media file was; what is in order stays as it is.
 
     Args:
         begins_s: Where it begins; None: wherever its first frame is.

@@ -151,8 +151,8 @@ class KeptSource:
 
     Attributes:
         url: As it was given, password and all; None for an upload, which dies with its replica.
-        speed: Of a recording: "realtime" or "fast".
-        skip_s: Seconds of the recording that were in the log before it was begun this time.
+        speed: Of a media file: "realtime" or "fast".
+        skip_s: Seconds of the media file that were in the log before it was begun this time.
         from_index: The chunk at which it began this time; None before it is known.
     """
 
@@ -163,7 +163,7 @@ class KeptSource:
     from_index: int | None = None
 
     def played_s(self, last_index: int) -> float:
-        """How many seconds of a recording are in a log that ends at `last_index`."""
+        """How many seconds of a media file are in a log that ends at `last_index`."""
         if self.from_index is None:
             return self.skip_s
         return self.skip_s + max(0, last_index + 1 - self.from_index) * CHUNK_S

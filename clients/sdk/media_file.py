@@ -15,7 +15,7 @@ BLOCK_BYTES = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class MediaFile:
     """A file that is open.
 
     Attributes:
@@ -39,7 +39,7 @@ class Recording:
 
 
 @contextmanager
-def open_recording(path: str | Path) -> Iterator[Recording]:
+def open_media_file(path: str | Path) -> Iterator[MediaFile]:
     """Open a file to send it.
 
     Raises:
@@ -52,9 +52,9 @@ def open_recording(path: str | Path) -> Iterator[Recording]:
             size = os.fstat(file.fileno()).st_size
             if not size:
                 raise SourceUnavailable(f"{path} cannot be read: it is empty")
-            yield Recording(file, content_type or "application/octet-stream", size)
+            yield MediaFile(file, content_type or "application/octet-stream", size)
     except OSError as exc:
         raise SourceUnavailable(f"{path} cannot be read: {exc.strerror}") from exc
 
 
-__all__ = ["Recording", "open_recording"]
+__all__ = ["MediaFile", "open_media_file"]

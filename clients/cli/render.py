@@ -63,6 +63,8 @@ def _told(event: Event) -> str:
     if isinstance(event, StatusEvent):
         return event.status + (f" ({event.reason})" if event.reason else "")
     if isinstance(event, DroppedEvent):
+        if event.reason == "oversized":
+            return "dropped    pictures larger than what is taken: send 3840x2160 or less"
         which = "a chunk" if event.index is None else f"chunk {event.index}"
         return f"dropped    {which}: {event.reason}"
     if isinstance(event, TurnEvent):

@@ -10,7 +10,7 @@ import { connect } from "./omnisift.js";
 import { startScene } from "./scene.js";
 import { page, Screen } from "./screen.js";
 import { Watch } from "./watch.js";
-import { explain, reasonFor, SILENT } from "./words.js";
+import { explain, OVERSIZED, reasonFor, SILENT } from "./words.js";
 
 const entry = readEntry();
 confineTo(entry.base);
@@ -130,6 +130,8 @@ class Run {
     if (event.type === "chunk") {
       conversation.allow(event.end_s);
       if (page.state.dataset.state === "live") screen.say(this.#isSilent ? SILENT : "");
+    } else if (event.type === "dropped" && event.reason === "oversized") {
+      screen.complain(OVERSIZED);
     } else if (event.type === "session.moving") {
       screen.say("The service moves this session to another replica. It goes on by itself.");
     } else if (event.type === "session.idle" && isViewer) {

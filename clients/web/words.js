@@ -8,6 +8,9 @@ export class SourceError extends Error {}
 export const SILENT =
   "No sound is heard. Check that the microphone is not muted, here and in the system, or pick another one under Microphone.";
 
+export const OVERSIZED =
+  "The pictures are larger than what is taken and are left out. Send 3840 by 2160 pixels or less.";
+
 const BY_CODE = {
   session_not_found:
     "This session does not exist here: it ended more than an hour ago, or belongs to another key. Check the link, or press Start for a new one.",

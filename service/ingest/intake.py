@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
+from typing import Literal
 
 from service.errors import SessionEnded
 from service.ingest.config import IngestConfig, Surroundings
@@ -55,6 +56,7 @@ class Intake(RoomySink):
         self._on_media = on_media
         self._on_placed = on_placed
         self._placed_index: int | None = None
+        self._oversized: Literal["none", "seen", "told"] = "none"
         self._is_cutting = False
         self._queue = MediaQueue(config.queue)
         self._sampler = FrameSampler()
@@ -113,6 +115,7 @@ class Intake(RoomySink):
         now_s = self._around.clock()
         self._sampler = FrameSampler()
         self._recorded_s = now_s if is_recorded else None
+        self._oversized = "none"
         self._queue.push(Begin(has_video, has_audio, now_s, is_recorded, is_next))
         return now_s
 
@@ -161,6 +164,15 @@ class Intake(RoomySink):
 
     def discard(self, modality: str, result: str = "undecodable") -> None:
         self._count(modality, result)
+        if result == "oversized" and self._recorded_s is None and self._oversized == "none":
+            self._oversized = "seen"
+
+    def take_oversized(self) -> bool:
+        """Whether the live publisher sends pictures that are too large; True once for each."""
+        is_new = self._oversized == "seen"
+        if is_new:
+            self._oversized = "told"
+        return is_new
 
     async def run(self) -> None:
         """Work until `finish`, or until the session turns out to have ended elsewhere.

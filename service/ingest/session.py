@@ -20,6 +20,7 @@ from service.errors import (
     SessionNotFound,
     Unavailable,
 )
+from service.events import Event
 from service.ingest.config import IngestConfig, Surroundings
 from service.ingest.intake import Intake
 from service.ingest.liveness import Liveness
@@ -351,6 +352,7 @@ class IngestSession:
                 await self._registration.renew()
                 await self.sources.care(is_settled=self._intake.is_settled)
                 await self._tell()
+                await self._tell_oversized()
             except (SessionEnded, SessionNotFound, NotOwner):
                 self._on_over(self, None)
                 return
@@ -374,6 +376,11 @@ class IngestSession:
             SessionStatus.IDLE: {"reason": reason},
         }
         await self._registration.tell(status, data.get(status, {}))
+
+    async def _tell_oversized(self) -> None:
+        if self._intake.take_oversized():
+            now_s, data = self._around.clock(), {"reason": "oversized"}
+            await self._around.store.publish(Event("dropped", self.id, now_s, data))
 
     async def _try_tell(self) -> None:
         """Tell now what `_care` would tell within a moment, and again if this fails."""

@@ -75,6 +75,7 @@ def test_chunk_line_is_under_its_header() -> None:
         (StatusEvent(type="session.ended", reason="deleted", **AT), "ended (deleted)"),
         (DroppedEvent(type="dropped", reason="late", index=3, **AT), "chunk 3: late"),
         (DroppedEvent(type="dropped", reason="late", **AT), "a chunk: late"),
+        (DroppedEvent(type="dropped", reason="oversized", **AT), "send 3840x2160 or less"),
         (Event(type="rule.fired", **AT), "rule.fired"),
         (
             SourceEvent(

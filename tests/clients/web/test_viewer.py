@@ -100,6 +100,15 @@ def test_units_fade_as_they_are_forgotten(service: RunningService, page: Page) -
     expect(page.locator("#held")).to_have_text("80 tokens")
 
 
+def test_pictures_that_are_too_large_are_told(service: RunningService, page: Page) -> None:
+    feed = stream(service)
+    watch(page, service, feed)
+
+    feed.add_event("dropped", reason="oversized")
+
+    expect(page.locator("#alert")).to_contain_text("Send 3840 by 2160 pixels or less")
+
+
 def test_gaps_and_scene_cuts_are_marked_and_described(service: RunningService, page: Page) -> None:
     feed = stream(service)
     chunks(feed)[1][1]["gaps"] = [{"modality": "video", "start_s": 3.0, "duration_s": 0.5}]

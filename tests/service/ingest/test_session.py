@@ -290,3 +290,25 @@ async def test_closing_leaves_no_task_behind(calm: Harness) -> None:
     assert {task for task in asyncio.all_tasks() if not task.done()} <= before
     feed.push(make_audio(1.0, 1.1)[0])
     assert calm.session.intake.num_pending == 0
+
+
+async def test_pictures_that_are_too_large_are_told_once_for_each_publisher(
+    calm: Harness, replica: Replica
+) -> None:
+    async def told() -> list[str]:
+        return [e.data["reason"] for e in await replica.events() if e.type == "dropped"]
+
+    for number in (1, 2):
+        feed = await calm.session.feed(("video",))
+        for _ in range(3):
+            feed._sink.discard("video", "undecodable")
+            feed._sink.discard("video", "oversized")
+
+        async def is_told(number: int = number) -> bool:
+            return len(await told()) == number
+
+        await eventually(is_told)
+        await asyncio.sleep(0.2)
+        assert await told() == ["oversized"] * number
+        await feed.aclose()
+        await eventually(lambda: not calm.session.has_publisher)

@@ -78,6 +78,7 @@ class Began:
     has_audio: bool
     at_s: float
     is_recorded: bool = False
+    is_next: bool = False
     kind: Literal["begin"] = "begin"
 
 

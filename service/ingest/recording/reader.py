@@ -181,8 +181,8 @@ def _parse(data: bytes) -> Line:
 
 def _item(mark: Mark, blocks: Iterator[tuple[Track, bytes]]) -> Item:
     match mark:
-        case Began(has_video, has_audio, at_s, is_recorded):
-            return Begin(has_video, has_audio, at_s, is_recorded)
+        case Began(has_video, has_audio, at_s, is_recorded, is_next):
+            return Begin(has_video, has_audio, at_s, is_recorded, is_next)
         case Frame(kind, at_s, arrived_s):
             data = _block(mark, blocks)
             if kind == "video":

@@ -77,8 +77,8 @@ class Tape:
 
 def _pack(item: Item) -> tuple[bytes, Mark]:
     match item:
-        case Begin(has_video, has_audio, at_s, is_recorded):
-            return b"", Began(has_video, has_audio, at_s, is_recorded)
+        case Begin(has_video, has_audio, at_s, is_recorded, is_next):
+            return b"", Began(has_video, has_audio, at_s, is_recorded, is_next)
         case Gone():
             return b"", Left()
     kind: FrameKind = "video" if isinstance(item, Picture) else "audio"

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -52,3 +52,14 @@ def test_what_could_not_be_converted_cannot_be_again(tmp_path: Path) -> None:
         except ValueError:
             continue
         raise AssertionError("converted")
+
+
+def test_all_that_a_publisher_begins_with_comes_back(tmp_path: Path) -> None:
+    """A field that is added to `Begin` and not taped would let a replay cut otherwise."""
+    flags = {field.name: True for field in fields(Begin) if field.name != "at_s"}
+    begin = Begin(at_s=99.9, **flags)
+
+    path = write_tape(tmp_path / "a.mkv", [([begin], 100.0)])
+
+    [(items, _)] = open_recording(path).looks()
+    assert list(items) == [begin]

@@ -108,6 +108,17 @@ class Metrics:
             ["state"],
             registry=registry,
         )
+        self.recordings_active = Gauge(
+            "omnisift_recordings_active",
+            "Recordings of sessions in the works: record (being made) or replay.",
+            ["direction"],
+            registry=registry,
+        )
+        self.recording_bytes_total = Counter(
+            "omnisift_recording_bytes_total",
+            "Bytes of recordings as they are made, fetched or not.",
+            registry=registry,
+        )
         self.chunks_total = Counter(
             "omnisift_chunks_total", "Chunks in context.", registry=registry
         )

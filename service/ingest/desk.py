@@ -249,7 +249,8 @@ class SourceDesk:
             raise AtCapacity(stage="replays", limit=limit)
         self._num_replays += 1
         try:
-            yield
+            with self._around.metrics.recordings_active.labels("replay").track_inprogress():
+                yield
         finally:
             self._num_replays -= 1
 

@@ -174,7 +174,8 @@ class IngestWorker:
         self._recordings.check_room(session_id)
         session = await self._hold(session_id, steal_from)
         turns = partial(self._around.store.turns, session_id)
-        recorder = Recorder(seconds, self._config.recording, self._around.clock, turns)
+        written = self._around.metrics.recording_bytes_total.inc
+        recorder = Recorder(seconds, self._config.recording, self._around.clock, turns, written)
         try:
             recording_id = self._recordings.add(session_id, recorder)
             session.record(recorder)
@@ -312,7 +313,8 @@ class IngestWorker:
 
     async def _run_recording(self, session: IngestSession, recorder: Recorder) -> None:
         try:
-            await recorder.run()
+            with self._around.metrics.recordings_active.labels("record").track_inprogress():
+                await recorder.run()
         finally:
             self._recordings.remove(session.id)
             recorder.drop()

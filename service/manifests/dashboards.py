@@ -21,7 +21,7 @@ class Panel:
     Attributes:
         title: What it shows, in a few words.
         queries: PromQL by legend; Grafana fills in labels, `{{stage}}`.
-        unit: Grafana's name: `s`, `percentunit`, `short`, `ops`, `bytes`.
+        unit: Grafana's name: `s`, `percentunit`, `short`, `ops`, `bytes`, `Bps`.
         text: What to make of it.
     """
 
@@ -194,6 +194,8 @@ INGEST = Dashboard(
     (
         Panel("Frames", rate("omnisift_ingest_frames_total", "result"), "ops"),
         Panel("Fetched sources", rate("omnisift_source_states_total", "state"), "ops"),
+        Panel("Recordings", {"{{direction}}": "sum by (direction) (omnisift_recordings_active)"}),
+        Panel("Recorded", {"made": "sum(rate(omnisift_recording_bytes_total[1m]))"}, "Bps"),
         Panel("Missing media", rate("omnisift_gaps_total", "modality"), "ops"),
         Panel("Sound after picture", quantiles("omnisift_av_skew_seconds"), "s"),
         Panel(

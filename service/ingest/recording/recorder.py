@@ -68,6 +68,7 @@ class Recorder:
         config: Limits.
         clock: Unix time.
         turns: Reads the session's questions and answers.
+        on_written: Told of the file's bytes as they are made.
     """
 
     def __init__(
@@ -76,11 +77,13 @@ class Recorder:
         config: RecordingConfig,
         clock: Clock,
         turns: Callable[[], Awaitable[Sequence[Turn]]],
+        on_written: Callable[[int], None] | None = None,
     ) -> None:
         self._seconds = min(seconds, config.max_s)
         self._config = config
         self._clock = clock
         self._turns = turns
+        self._on_written = on_written
         self._made_s = self._fetched_s = clock()
         self._header: Header | None = None
         self._tape: Tape | None = None
@@ -166,7 +169,7 @@ class Recorder:
     async def _write_all(self) -> None:
         while self._steps:
             num_bytes, step = self._steps.popleft()
-            self._spool.write(await asyncio.to_thread(step))
+            self._write(await asyncio.to_thread(step))
             self._waiting_bytes -= num_bytes
             if self._spool.num_bytes >= self._config.max_bytes:
                 self.stop("bytes")
@@ -174,10 +177,15 @@ class Recorder:
     async def _finish(self, reason: EndReason, ended_s: float) -> None:
         if self._tape is not None and self._header is not None:
             for asked in await self._asked(self._header.recorded_at_s, ended_s):
-                self._spool.write(self._tape.add(asked, ended_s))
+                self._write(self._tape.add(asked, ended_s))
             await self._write_all()
-            self._spool.write(self._tape.end(reason, ended_s))
+            self._write(self._tape.end(reason, ended_s))
         self._spool.complete()
+
+    def _write(self, data: bytes) -> None:
+        self._spool.write(data)
+        if self._on_written is not None:
+            self._on_written(len(data))
 
     async def _asked(self, since_s: float, until_s: float) -> list[Asked]:
         try:

@@ -25,17 +25,23 @@ async def test_a_session_is_recorded_while_it_is_downloaded(
         async for piece in client.record(session.id, seconds=60):
             data.extend(piece)
 
+    def sample(name: str, **labels: str) -> float | None:
+        return backend.metrics.registry.get_sample_value(name, labels)
+
     async def has_chunks() -> bool:
         return (await client.get_session(session.id)).chunks >= 2
 
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
         group.create_task(download())
         await eventually(lambda: session_id in backend.ingest._recordings)
+        assert sample("omnisift_recordings_active", direction="record") == 1
         await play(backend.ingest, session_id, [*make_video(0, 4, fps=2), *make_audio(0, 4)])
         await eventually(has_chunks)
         await client.ask(session.id, "what ?", max_tokens=3)
         await client.end_session(session.id)
 
+    await eventually(lambda: sample("omnisift_recordings_active", direction="record") == 0)
+    assert sample("omnisift_recording_bytes_total") == len(data)
     path = tmp_path / "a.mkv"
     path.write_bytes(data)
     recording = await asyncio.to_thread(open_recording, path)

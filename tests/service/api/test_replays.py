@@ -78,9 +78,10 @@ async def send(http: httpx.AsyncClient, data: bytes, **query: str) -> list[tuple
 
 
 async def test_a_session_comes_out_as_it_was_in_a_session_of_its_own(
-    recording: bytes, http: httpx.AsyncClient
+    recording: bytes, http: httpx.AsyncClient, backend: LocalBackend
 ) -> None:
     (begun, session), *middle, (ended, report) = await send(http, recording)
+    metrics = backend.metrics.registry
 
     assert (begun, ended) == ("session", "report")
     assert [kind for kind, _ in middle] == ["chunk", "chunk", "answer"]
@@ -94,6 +95,8 @@ async def test_a_session_comes_out_as_it_was_in_a_session_of_its_own(
     timeline = (await http.get(f"{path}/timeline")).json()
     assert [chunk["has_thumbnail"] for chunk in timeline["chunks"]] == [True, True]
     assert len((await http.get(f"{path}/turns")).json()["data"]) == 1
+    active = {"direction": "replay"}
+    assert metrics.get_sample_value("omnisift_recordings_active", active) == 0  # there was one
 
 
 async def test_the_session_goes_on_where_the_recording_ended(

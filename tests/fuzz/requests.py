@@ -150,7 +150,7 @@ def _unfit(case: schemathesis.Case) -> list[CheckFunction]:
         unfit.append(positive_data_acceptance)  # what makes an SDP valid, a schema cannot say
     if case.path == "/v1/chat/completions":
         unfit.append(positive_data_acceptance)  # nor what makes a conversation valid
-    if case.path.endswith(("/sources", "/media", "/rules")):
+    if case.path.endswith(("/sources", "/media", "/replays", "/rules")):
         unfit.append(positive_data_acceptance)  # nor which URLs are allowed, nor what a film is
     if not media_type:
         unfit.append(negative_data_rejection)  # query parameters that nobody knows are ignored

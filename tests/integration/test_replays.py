@@ -2,14 +2,19 @@
 
 import asyncio
 import json
+from contextlib import aclosing
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from clients.cli import main
-from clients.sdk import AsyncClient
+from clients.sdk import AsyncClient, ReplayBegun
 from service.demo.clip import make_clip
+from service.media.chunker import ChunkerConfig
+from service.settings import Settings
 from tests.eventually import eventually
+from tests.service.ingest.recording.tapes import make_looks, make_tape
 
 pytestmark = [pytest.mark.ray, pytest.mark.redis]
 
@@ -48,3 +53,30 @@ async def test_a_recorded_session_comes_out_as_it_was(
         (await client.get_session(session.id)).tokens,
     )
     await client.end_session(again.id)
+
+
+async def test_who_hangs_up_ends_the_replay_and_keeps_the_session(
+    client: AsyncClient, settings: Settings, tmp_path: Path
+) -> None:
+    path = tmp_path / "long.mkv"
+    tape = make_tape(
+        make_looks(150),
+        service=version("omnisift-live"),
+        model=settings.model_name,
+        chunker=ChunkerConfig(max_pixels=settings.ingest.max_pixels),
+    )
+    path.write_bytes(tape)
+
+    async with aclosing(client.replay(path)) as items:
+        begun = await anext(items)
+        await anext(items)
+    assert isinstance(begun, ReplayBegun)
+
+    async def is_idle() -> bool:
+        return (await client.get_session(begun.session_id)).status == "idle"
+
+    await eventually(is_idle, within_s=20)
+    left = await client.get_session(begun.session_id)
+    await asyncio.sleep(1.0)
+    assert (await client.get_session(begun.session_id)).chunks == left.chunks < 75
+    await client.end_session(begun.session_id)

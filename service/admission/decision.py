@@ -15,7 +15,8 @@ from statistics import fmean
 
 Report = Mapping[str, float]
 
-SETTLED_S = 8.0  # media for so long: a whole chunk has been through all stages, and is in `busy`
+# media for so long: the first chunk is full, and what chunks cost is in what replicas call busy
+FULL_S, SETTLED_S = 2.0, 8.0
 PLACE_S = 10.0  # how long a session's place is kept until its media comes
 HOST = "host_busy"
 
@@ -97,25 +98,30 @@ class Crowd:
     """Sessions of the whole service, by how much of them the reports show.
 
     Attributes:
-        settled: Their load is in the reports.
-        arriving: Their ingest replica counts them, and their load is hardly there yet.
+        shown: Their load is in the reports; one that is there in part counts in part.
+        arriving: Their ingest replica counts them, and their load is not there yet; likewise.
         waiting: Admitted, and not at an ingest replica yet.
     """
 
-    settled: float
+    shown: float
     arriving: float
     waiting: float
 
     @property
     def is_empty(self) -> bool:
-        return not (self.settled or self.arriving or self.waiting)
+        return not (self.shown or self.arriving or self.waiting)
 
     @classmethod
     def of(cls, ingest: Sequence[Report], num_waiting: int) -> "Crowd":
-        """From what ingest replicas report; one that says nothing of it has only settled ones."""
+        """From what ingest replicas report; one that says nothing of it shows all its sessions."""
         sessions = sum(report.get("sessions", 0.0) for report in ingest)
-        settled = sum(report.get("settled", report.get("sessions", 0.0)) for report in ingest)
-        return cls(settled, max(0.0, sessions - settled), num_waiting)
+        shown = sum(report.get("shown", report.get("sessions", 0.0)) for report in ingest)
+        return cls(shown, max(0.0, sessions - shown), num_waiting)
+
+
+def shown_share(media_s: float) -> float:
+    """How much of a session's load shows once its media has been coming for so long."""
+    return min(1.0, max(0.0, (media_s - FULL_S) / (SETTLED_S - FULL_S)))
 
 
 def limits(config: AdmissionConfig) -> tuple[Limit, ...]:
@@ -176,8 +182,8 @@ def _has_room_for(
 def _cost(crowd: Crowd, mean: float, guess: float | None) -> float:
     """What one session adds to the mean; a guess weighs as much as one that was measured."""
     if guess is not None:
-        return (mean + guess) / (crowd.settled + 1)
-    return mean / crowd.settled if crowd.settled else 0.0
+        return (min(crowd.shown, 1.0) * mean + guess) / (crowd.shown + 1.0)
+    return mean / max(crowd.shown, 1.0) if crowd.shown else 0.0
 
 
 def _guess(limit: Limit, replicas: Sequence[Report], config: AdmissionConfig) -> float | None:
@@ -187,4 +193,4 @@ def _guess(limit: Limit, replicas: Sequence[Report], config: AdmissionConfig) ->
     return config.session_cores / max(1.0, fmean(one.get("host_cores", 1.0) for one in replicas))
 
 
-__all__ = ["PLACE_S", "SETTLED_S", "AdmissionConfig", "Crowd", "Limit", "limits", "shortage"]
+__all__ = ["PLACE_S", "AdmissionConfig", "Crowd", "Limit", "limits", "shortage", "shown_share"]

@@ -9,7 +9,7 @@ from typing import Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from service.admission.decision import SETTLED_S
+from service.admission.decision import shown_share
 from service.clock import steady_clock
 from service.deployments.answers import answer, answers
 from service.deployments.ingest_config import ingest_config
@@ -203,7 +203,7 @@ class IngestDeployment:
         busy = self._replica.busy_ratio(time.process_time())
         return {
             "sessions": self._worker.num_sessions,
-            "settled": self._worker.num_settled(SETTLED_S),
+            "shown": sum(map(shown_share, self._worker.media_s)),
             "busy": busy,
             "lag_s": self._worker.lag_s,
             **self._replica.host_stats(),

@@ -91,10 +91,6 @@ class Intake(RoomySink):
         """Glass to context, seconds: of the last chunk, or of one that waits for longer already."""
         return 0.0 if self._pipeline is None else self._pipeline.lag_s
 
-    def has_come_since(self, since_s: float) -> bool:
-        """Whether media has been coming since then, Unix time."""
-        return self._started_at_s is not None and self._started_at_s <= since_s
-
     def begin(
         self,
         *,

@@ -72,13 +72,12 @@ class IngestWorker:
         lags_s = [one.intake.lag_s for one in self._sessions.values() if one.has_publisher]
         return median(lags_s) if lags_s else 0.0
 
-    def num_settled(self, settled_s: float) -> int:
-        """Sessions whose media has been coming for so long."""
+    @property
+    def media_s(self) -> list[float]:
+        """For how long the media of each session with a publisher has been coming."""
         now_s = self._around.clock()
-        return sum(
-            one.has_publisher and one.intake.has_come_since(now_s - settled_s)
-            for one in self._sessions.values()
-        )
+        began_s = [one.intake.started_at_s for one in self._sessions.values() if one.has_publisher]
+        return [0.0 if began is None else now_s - began for began in began_s]
 
     @property
     def sources(self) -> SourceDesk:

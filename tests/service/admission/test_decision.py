@@ -1,13 +1,13 @@
 import pytest
 
-from service.admission.decision import AdmissionConfig, Report, limits, shortage
+from service.admission.decision import AdmissionConfig, Report, limits, shortage, shown_share
 
 CONFIG = AdmissionConfig()
 CALM = {
     "Ingest": [
         {
             "sessions": 3.0,
-            "settled": 3.0,
+            "shown": 3.0,
             "busy": 0.4,
             "lag_s": 0.2,
             "host_busy": 0.3,
@@ -43,7 +43,7 @@ def test_session_is_refused_for_what_is_short(
 ) -> None:
     crowded = {**CALM[deployment][0], signal: value}
     if signal == "sessions":
-        crowded["settled"] = value
+        crowded["shown"] = value
 
     refused = shortage({**CALM, deployment: [crowded]}, CONFIG)
 
@@ -67,11 +67,11 @@ def test_replicas_that_say_nothing_are_given_the_benefit_of_the_doubt() -> None:
     assert shortage({"LLM": [{}]}, CONFIG) is None
 
 
-def served(num_sessions: float, *, num_settled: float, busy: float) -> dict[str, list[Report]]:
+def served(num_sessions: float, *, num_shown: float, busy: float) -> dict[str, list[Report]]:
     """A service on one machine of 8 cores, by what it reports."""
     ingest = {
         "sessions": num_sessions,
-        "settled": num_settled,
+        "shown": num_shown,
         "host_busy": busy,
         "host_cores": 8.0,
     }
@@ -88,7 +88,7 @@ def admitted(reports: dict[str, list[Report]], most: int = 99) -> int:
 
 def test_crowd_at_once_finds_no_more_room_than_sessions_one_by_one() -> None:
     # each needs 0.05 of the machine; at 0.75 there is room for fifteen in all
-    costs = {n: served(n, num_settled=n, busy=0.05 * n) for n in range(1, 16)}
+    costs = {n: served(n, num_shown=n, busy=0.05 * n) for n in range(1, 16)}
     one_by_one = next(n for n, reports in costs.items() if shortage(reports, CONFIG) is not None)
 
     for number in (4, 8, 12):
@@ -98,13 +98,13 @@ def test_crowd_at_once_finds_no_more_room_than_sessions_one_by_one() -> None:
 
 def test_empty_service_takes_as_many_as_its_cores_are_taken_to_carry() -> None:
     # 0.25 cores each, 0.75 of 8 cores
-    assert admitted(served(0, num_settled=0, busy=0.0)) == 16  # sessions of the only replica
+    assert admitted(served(0, num_shown=0, busy=0.0)) == 16  # sessions of the only replica
     assert admitted({"Ingest": [{"host_busy": 0.0, "host_cores": 2.0}]}) == 6
 
 
 @pytest.mark.parametrize("signal", ["busy", "host_busy"])
 def test_sessions_that_arrive_count_as_those_that_are_there(signal: str) -> None:
-    settled = {"sessions": 4.0, "settled": 4.0, signal: 0.45, "host_cores": 8.0}
+    settled = {"sessions": 4.0, "shown": 4.0, signal: 0.45, "host_cores": 8.0}
     arriving = settled | {"sessions": 8.0}
 
     assert shortage({"Ingest": [settled]}, CONFIG) is None
@@ -112,7 +112,7 @@ def test_sessions_that_arrive_count_as_those_that_are_there(signal: str) -> None
 
 
 def test_load_is_spread_over_all_replicas() -> None:
-    one = {"sessions": 4.0, "settled": 4.0, "busy": 0.42}
+    one = {"sessions": 4.0, "shown": 4.0, "busy": 0.42}
 
     assert admitted({"Ingest": [one]}) == 4
     assert admitted({"Ingest": [one, one]}) == 9
@@ -128,9 +128,17 @@ def test_sessions_to_come_take_places() -> None:
 
 
 def test_machine_that_others_keep_busy_takes_one_session() -> None:
-    busy = {"sessions": 0.0, "settled": 0.0, "host_busy": 0.9, "host_cores": 8.0}
+    busy = {"sessions": 0.0, "shown": 0.0, "host_busy": 0.9, "host_cores": 8.0}
 
     assert admitted({"Ingest": [busy]}) == 1
+
+
+def test_load_of_a_session_shows_as_its_first_chunks_go_through() -> None:
+    assert [shown_share(media_s) for media_s in (0.0, 2.0, 5.0, 8.0, 60.0)] == [0, 0, 0.5, 1, 1]
+
+
+def test_what_a_machine_did_before_is_not_taken_for_the_cost_of_sessions() -> None:
+    assert admitted(served(1, num_shown=0, busy=0.3)) > 8
 
 
 def test_every_limit_names_a_field_of_the_configuration() -> None:

@@ -14,7 +14,7 @@ import json
 import logging
 import tempfile
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,9 @@ from service.settings import Settings, export_ray_environment
 
 SETTLE_S = 10.0  # connections, and what their beginning costs
 REST_S = 15.0  # until what a crowd did is in nobody's reports any more
-ONE_BY_ONE_S = 4.0
+ONE_BY_ONE_S = 2.0
+PATIENCE_S = 15.0  # of the one for whom there may be no room
+POLL_S = 0.25
 MAX_STREAMS = 64
 
 
@@ -124,20 +126,23 @@ async def _run(url: str, clip: Path, arguments: argparse.Namespace) -> tuple[Pha
 
 async def _room(url: str, clip: Path) -> int:
     """How many streams are admitted when one comes after another."""
-    async with crowd(url, clip, 1) as first:
-        await asyncio.sleep(ONE_BY_ONE_S)
-        if not first.session_ids:
-            raise SystemExit("not even one stream is admitted")
-        return 1 + await _fill(url, clip, MAX_STREAMS - 1)
+    room = await _fill(url, clip, MAX_STREAMS)
+    if not room:
+        raise SystemExit("not even one stream is admitted")
+    return room
 
 
 async def _fill(url: str, clip: Path, most: int) -> int:
     if not most:
         return 0
     async with crowd(url, clip, 1) as visits:
-        await asyncio.sleep(ONE_BY_ONE_S)
-        if visits.num_refused:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while not visits.session_ids:  # noqa: ASYNC110 (no event to wait for)
+                    await asyncio.sleep(POLL_S)
+        if not visits.session_ids:
             return 0
+        await asyncio.sleep(ONE_BY_ONE_S)
         return 1 + await _fill(url, clip, most - 1)
 
 

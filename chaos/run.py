@@ -15,6 +15,7 @@ from chaos.stream import LiveStream, Say
 from chaos.weather import Network
 from clients.sdk import AsyncClient
 from service.clock import steady_clock
+from service.media.chunk import CHUNK_S
 from service.sessions.record import SessionId
 from service.sessions.redis_server import RedisServer
 from service.sessions.redis_store import RedisSessionStore
@@ -113,8 +114,12 @@ class _Trial:
 @asynccontextmanager
 async def _live(streams: Sequence[LiveStream]) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(stream.run()) for stream in streams]
-        await asyncio.gather(*(stream.created() for stream in streams))
+        tasks = []
+        for stream in streams:
+            tasks.append(group.create_task(stream.run()))
+            await stream.created()
+            # cameras do not keep step: their chunks end one after another
+            await asyncio.sleep(CHUNK_S / len(streams))
         yield
         for task in tasks:
             task.cancel()

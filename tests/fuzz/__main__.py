@@ -58,8 +58,8 @@ def main() -> int:
             max_sessions=1000,
             questions_per_minute=1_000_000,
         ),
-        admission=AdmissionSettings(by_load=False),
-        ingest=IngestSettings(max_sessions=64, no_media_s=2.0),
+        admission=AdmissionSettings(by_load=False, room_ratio=0.0),  # never full
+        ingest=IngestSettings(max_sessions=1000, no_media_s=2.0),
         compressor=CompressorSettings(replicas=2),
         llm=LLMSettings(replicas=2, num_pages=512),
     )

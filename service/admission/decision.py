@@ -98,8 +98,9 @@ class Crowd:
     """Sessions of the whole service, by how much of them the reports show.
 
     Attributes:
-        shown: Their load is in the reports; one that is there in part counts in part.
-        arriving: Their ingest replica counts them, and their load is not there yet; likewise.
+        shown: Somebody publishes to them, and their load is in the reports; one whose load is there
+            in part counts in part.
+        arriving: Likewise, and it is not there yet.
         waiting: Admitted, and not at an ingest replica yet.
     """
 
@@ -113,10 +114,10 @@ class Crowd:
 
     @classmethod
     def of(cls, ingest: Sequence[Report], num_waiting: int) -> "Crowd":
-        """From what ingest replicas report; one that says nothing of it shows all its sessions."""
-        sessions = sum(report.get("sessions", 0.0) for report in ingest)
-        shown = sum(report.get("shown", report.get("sessions", 0.0)) for report in ingest)
-        return cls(shown, max(0.0, sessions - shown), num_waiting)
+        """From what ingest replicas report; sessions that nobody publishes to are no load."""
+        shown = sum(report.get("shown", 0.0) for report in ingest)
+        arriving = sum(report.get("arriving", 0.0) for report in ingest)
+        return cls(shown, arriving, num_waiting)
 
 
 def shown_share(media_s: float) -> float:

@@ -201,9 +201,12 @@ class IngestDeployment:
     def record_autoscaling_stats(self) -> dict[str, float]:
         # codecs and RTP work on the processor, whatever the models run on
         busy = self._replica.busy_ratio(time.process_time())
+        media_s = self._worker.media_s
+        shown = sum(map(shown_share, media_s))
         return {
             "sessions": self._worker.num_sessions,
-            "shown": sum(map(shown_share, self._worker.media_s)),
+            "shown": shown,
+            "arriving": len(media_s) - shown,
             "busy": busy,
             "lag_s": self._worker.lag_s,
             **self._replica.host_stats(),

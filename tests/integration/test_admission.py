@@ -88,4 +88,4 @@ async def test_replicas_tell_how_busy_their_machine_is(
     for report in reports["Ingest"]:
         assert report["host_cores"] >= 1
         assert 0 <= report["host_busy"] <= 1.01
-        assert report["shown"] <= report["sessions"]
+        assert report["shown"] + report["arriving"] <= report["sessions"]

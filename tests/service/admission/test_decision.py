@@ -72,6 +72,7 @@ def served(num_sessions: float, *, num_shown: float, busy: float) -> dict[str, l
     ingest = {
         "sessions": num_sessions,
         "shown": num_shown,
+        "arriving": num_sessions - num_shown,
         "host_busy": busy,
         "host_cores": 8.0,
     }
@@ -105,10 +106,16 @@ def test_empty_service_takes_as_many_as_its_cores_are_taken_to_carry() -> None:
 @pytest.mark.parametrize("signal", ["busy", "host_busy"])
 def test_sessions_that_arrive_count_as_those_that_are_there(signal: str) -> None:
     settled = {"sessions": 4.0, "shown": 4.0, signal: 0.45, "host_cores": 8.0}
-    arriving = settled | {"sessions": 8.0}
+    arriving = settled | {"sessions": 8.0, "arriving": 4.0}
 
     assert shortage({"Ingest": [settled]}, CONFIG) is None
     assert shortage({"Ingest": [arriving]}, CONFIG) is not None
+
+
+def test_sessions_that_nobody_publishes_to_are_no_load() -> None:
+    live = {"sessions": 4.0, "shown": 4.0, "arriving": 0.0, "host_busy": 0.4, "host_cores": 8.0}
+
+    assert admitted({"Ingest": [live]}) == admitted({"Ingest": [live | {"sessions": 9.0}]})
 
 
 def test_load_is_spread_over_all_replicas() -> None:

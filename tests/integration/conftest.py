@@ -51,8 +51,9 @@ def settings(redis_of_service: str, collector: Collector) -> Settings:
         port=0,
         redis_url=redis_of_service,
         log_level="WARNING",
-        admission=AdmissionSettings(by_load=False),  # the machine is busy with other tests
-        ingest=IngestSettings(no_media_s=5.0),
+        # the machine is busy with other tests, whose sessions stay for minutes
+        admission=AdmissionSettings(by_load=False, room_ratio=0.0),
+        ingest=IngestSettings(no_media_s=5.0, max_sessions=1000),
         compressor=CompressorSettings(replicas=2),
         llm=LLMSettings(replicas=2, num_pages=512),
         sources=SourcesSettings(hosts=["127.0.0.1"]),

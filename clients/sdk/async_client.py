@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from clients.sdk import calls
-from clients.sdk.answers import AnswerStream, PieceReader, ask_again_after_s
+from clients.sdk.answers import AnswerStream, ask_again_after_s
 from clients.sdk.attachments import AskedFile, file_parts
 from clients.sdk.backoff import Backoff
 from clients.sdk.calls import AskOptions, Call, RuleOptions, SessionOptions, Speed
@@ -31,6 +31,7 @@ from clients.sdk.models import (
     Timeline,
     Turn,
 )
+from clients.sdk.reader import EventReader
 from clients.sdk.replays import SILENCE_LIMIT_S as REPLAY_SILENCE_LIMIT_S
 from clients.sdk.replays import ReplayItem, ReplayStream
 from clients.sdk.transport import (
@@ -225,10 +226,7 @@ class AsyncClient:
         stream = ReplayStream()
         with open_media_file(path) as file:
             call = calls.replay(
-                file.ablocks(),
-                content_type=file.content_type,
-                size=file.size,
-                anyway=anyway,
+                file.ablocks(), content_type=file.content_type, size=file.size, anyway=anyway
             )
             async with self._stream(call, silence_limit_s=REPLAY_SILENCE_LIMIT_S) as response:
                 async for data in response.aiter_bytes():
@@ -355,7 +353,7 @@ class AsyncClient:
         return await self.send(call)
 
     async def _pieces(
-        self, call: Call[None], read: Callable[[], PieceReader[T]]
+        self, call: Call[None], read: Callable[[], EventReader[str | T]]
     ) -> AsyncGenerator[str | T, None]:
         """Stream an answer, once more where a part was away and nothing of it had come."""
         for is_last in (False, True):

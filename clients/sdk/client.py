@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from clients.sdk import calls
-from clients.sdk.answers import AnswerStream, PieceReader, ask_again_after_s
+from clients.sdk.answers import AnswerStream, ask_again_after_s
 from clients.sdk.attachments import AskedFile, file_parts
 from clients.sdk.backoff import Backoff
 from clients.sdk.calls import AskOptions, Call, RuleOptions, SessionOptions, Speed
@@ -30,6 +30,7 @@ from clients.sdk.models import (
     Timeline,
     Turn,
 )
+from clients.sdk.reader import EventReader
 from clients.sdk.replays import SILENCE_LIMIT_S as REPLAY_SILENCE_LIMIT_S
 from clients.sdk.replays import ReplayItem, ReplayStream
 from clients.sdk.transport import (
@@ -222,10 +223,7 @@ class Client:
         stream = ReplayStream()
         with open_media_file(path) as file:
             call = calls.replay(
-                file.blocks(),
-                content_type=file.content_type,
-                size=file.size,
-                anyway=anyway,
+                file.blocks(), content_type=file.content_type, size=file.size, anyway=anyway
             )
             with self._stream(call, silence_limit_s=REPLAY_SILENCE_LIMIT_S) as response:
                 for data in response.iter_bytes():
@@ -356,7 +354,7 @@ class Client:
         return self.send(call)
 
     def _pieces(
-        self, call: Call[None], read: Callable[[], PieceReader[T]]
+        self, call: Call[None], read: Callable[[], EventReader[str | T]]
     ) -> Generator[str | T, None, None]:
         """Stream an answer, once more where a part was away and nothing of it had come."""
         for is_last in (False, True):

@@ -1,13 +1,14 @@
 """Chat completions about files, sans I/O: what is sent, and how the answer is read."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clients.sdk.answers import BROKEN
 from clients.sdk.codec import decode
-from clients.sdk.errors import ConnectionFailed, MalformedAnswer, error_from_payload
+from clients.sdk.errors import MalformedAnswer, error_from_payload
 from clients.sdk.models import FileAnswer, Usage
-from clients.sdk.stream import SseParser
+from clients.sdk.reader import EventReader, payload_of
+from clients.sdk.stream import SseEvent
 
 END = "[DONE]"
 
@@ -32,48 +33,20 @@ def read_completion(payload: Any) -> FileAnswer:
     return _answer(payload, str(text or ""), choice)
 
 
-class CompletionStream:
-    """Reads the event stream of one completion.
+class CompletionStream(EventReader[str | FileAnswer]):
+    """Reads one completion: pieces of text, then the answer."""
 
-    Attributes:
-        has_begun: Something of the answer was given, so that asking again would repeat it.
-    """
+    broken = BROKEN
 
     def __init__(self) -> None:
-        self.has_begun = False
-        self._parser = SseParser()
+        super().__init__()
         self._text = ""
         self._finish: dict[str, Any] = {}
-        self._is_complete = False
 
-    def feed(self, data: bytes) -> list[str | FileAnswer]:
-        """Take the next bytes and return what they complete: pieces of text, then the answer.
-
-        Raises:
-            ApiError: The service gave up on the answer.
-            MalformedAnswer: The stream is not of the expected form.
-        """
-        items = [self._item(event.data) for event in self._parser.feed(data)]
-        given = [item for item in items if item is not None]
-        self.has_begun = self.has_begun or bool(given)
-        return given
-
-    def close(self) -> None:
-        """Note the end of the stream.
-
-        Raises:
-            ConnectionFailed: It came before the answer.
-        """
-        if not self._is_complete:
-            raise ConnectionFailed("the connection broke before the answer was complete; ask again")
-
-    def _item(self, data: str) -> str | FileAnswer | None:
-        if data == END:
+    def _item(self, event: SseEvent) -> str | FileAnswer | None:
+        if event.data == END:
             return None
-        try:
-            payload = json.loads(data)
-        except ValueError as exc:
-            raise MalformedAnswer(f"event data is not JSON: {data[:80]!r}") from exc
+        payload = payload_of(event)
         if isinstance(payload, dict) and "error" in payload:
             raise error_from_payload(payload)
         if isinstance(payload, dict) and payload.get("usage"):

@@ -1,13 +1,13 @@
 """A recording replayed by the service, sans I/O: bytes in, what comes of it out."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from clients.sdk.codec import decode
-from clients.sdk.errors import ConnectionFailed, MalformedAnswer, error_from_payload
-from clients.sdk.stream import SseEvent, SseParser
+from clients.sdk.errors import error_from_payload
+from clients.sdk.reader import EventReader, payload_of
+from clients.sdk.stream import SseEvent
 
 # one answer, or one chunk that the service insists on, may take as long as this
 SILENCE_LIMIT_S = 300.0
@@ -120,37 +120,13 @@ _KINDS: dict[str, type[ReplayItem]] = {
 }
 
 
-class ReplayStream:
+class ReplayStream(EventReader[ReplayItem]):
     """Reads the event stream of one replay."""
 
-    def __init__(self) -> None:
-        self._parser = SseParser()
-        self._is_complete = False
-
-    def feed(self, data: bytes) -> list[ReplayItem]:
-        """Take the next bytes and return what they complete.
-
-        Raises:
-            ApiError: The replay was broken off.
-            MalformedAnswer: The stream is not of the expected form.
-        """
-        items = (self._item(event) for event in self._parser.feed(data))
-        return [item for item in items if item is not None]
-
-    def close(self) -> None:
-        """Note the end of the stream.
-
-        Raises:
-            ConnectionFailed: It came before the report.
-        """
-        if not self._is_complete:
-            raise ConnectionFailed("the connection broke before the replay was over; try again")
+    broken = "the connection broke before the replay was over; try again"
 
     def _item(self, event: SseEvent) -> ReplayItem | None:
-        try:
-            payload = json.loads(event.data)
-        except ValueError as exc:
-            raise MalformedAnswer(f"event data is not JSON: {event.data[:80]!r}") from exc
+        payload = payload_of(event)
         if event.type == "error":
             raise error_from_payload(payload)
         kind = _KINDS.get(event.type)

@@ -28,7 +28,6 @@ JPEG = "image/jpeg"
 MAX_INDEX = (1 << 53) - 1  # beyond, Redis takes no such number
 CURSOR = Header(json_schema_extra={"pattern": r"^\d{1,19}(-\d{1,19})?$"})
 SESSION_ID_BYTES = 16  # 128 random bits: an id cannot be guessed
-MAX_INDEX = 1 << 53  # what a JSON number holds exactly
 
 
 def new_session_id() -> SessionId:

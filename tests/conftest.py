@@ -1,11 +1,16 @@
 """Fixtures that many tests share: real servers."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
-from service.sessions.redis_server import start_redis_server
+from service.sessions.redis_server import (
+    RedisServer,
+    bundled_redis_server,
+    start_redis_server,
+)
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +26,17 @@ def redis_url(redis_server: str) -> str:
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()
     return redis_server
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A redis-server of the test's own, to be killed: it keeps what it acknowledged."""
+    binary = bundled_redis_server()
+    assert binary is not None
+    server = RedisServer(binary, tmp_path, is_durable=True)
+    server.start()
+    yield server
+    server.stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,8 +1,7 @@
 """What becomes of answers while the store is away, with real servers."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,7 @@ from service.llm.notebook import MAX_WAITING, Notebook
 from service.metrics import Metrics
 from service.sessions.record import SessionConfig, SessionId
 from service.sessions.redis_client import RedisClientConfig
-from service.sessions.redis_server import RedisServer, bundled_redis_server
+from service.sessions.redis_server import RedisServer
 from service.sessions.redis_store import RedisSessionStore, RedisStoreConfig
 
 pytestmark = pytest.mark.redis
@@ -22,19 +21,9 @@ END = Finished("ab", "stop", 40, 2, 0.0, 6.0, ttft_s=0.001, duration_s=0.002)
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[RedisServer]:
-    binary = bundled_redis_server()
-    assert binary is not None
-    server = RedisServer(binary, tmp_path, is_durable=True)
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-async def store(server: RedisServer) -> AsyncIterator[RedisSessionStore]:
+async def store(own_server: RedisServer) -> AsyncIterator[RedisSessionStore]:
     hasty = RedisStoreConfig(client=RedisClientConfig(max_retries=0, pause_s=0.0), max_turns=1000)
-    store = RedisSessionStore.connect(server.url, hasty)
+    store = RedisSessionStore.connect(own_server.url, hasty)
     await store.create(SESSION, SessionConfig("full"), now_s=0.0)
     yield store
     await store.aclose()
@@ -52,17 +41,17 @@ async def stored(store: RedisSessionStore) -> list[str]:
 
 
 async def test_answers_of_an_outage_are_stored_in_order_once_it_is_over(
-    server: RedisServer, store: RedisSessionStore
+    own_server: RedisServer, store: RedisSessionStore
 ) -> None:
     notebook = Notebook(store, Metrics())
     await write(notebook, "before")
-    server.kill()
+    own_server.kill()
     await write(notebook, "first")
     await write(notebook, "second")
     await notebook.catch_up()
     assert notebook.num_waiting == 2
 
-    server.start()
+    own_server.start()
     await write(notebook, "after")
 
     assert notebook.num_waiting == 0
@@ -72,14 +61,14 @@ async def test_answers_of_an_outage_are_stored_in_order_once_it_is_over(
 
 
 async def test_answers_do_not_wait_for_a_session_that_is_gone(
-    server: RedisServer, store: RedisSessionStore
+    own_server: RedisServer, store: RedisSessionStore
 ) -> None:
     notebook = Notebook(store, Metrics())
-    server.kill()
+    own_server.kill()
     await write(notebook, "lost", OTHER)  # it never was
     await write(notebook, "kept")
 
-    server.start()
+    own_server.start()
     await notebook.catch_up()
 
     assert notebook.num_waiting == 0
@@ -87,15 +76,15 @@ async def test_answers_do_not_wait_for_a_session_that_is_gone(
 
 
 async def test_of_too_many_that_wait_the_oldest_gives_way(
-    server: RedisServer, store: RedisSessionStore
+    own_server: RedisServer, store: RedisSessionStore
 ) -> None:
     notebook = Notebook(store, Metrics())
-    server.kill()
+    own_server.kill()
     for number in range(MAX_WAITING + 2):
         await write(notebook, str(number))
     assert notebook.num_waiting == MAX_WAITING
 
-    server.start()
+    own_server.start()
     await notebook.catch_up()
 
     assert await stored(store) == [str(number) for number in range(2, MAX_WAITING + 2)]

@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -25,7 +24,7 @@ from service.llm.policy import Fifo, Policy, Progressive
 from service.llm.worker import LLMWorker
 from service.metrics import Metrics
 from service.sessions.record import ChunkRecord, SessionConfig, SessionId, Stage, Turn
-from service.sessions.redis_server import RedisServer, bundled_redis_server
+from service.sessions.redis_server import RedisServer
 from service.sessions.redis_store import RedisSessionStore
 from tests.service.llm.logs import log_chunks
 from tests.service.llm.thinker import Thinker, build_chunk, build_scheduler, greedy
@@ -502,16 +501,6 @@ async def test_busy_sessions_do_not_give_way(
 
 
 # without the store
-
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[RedisServer]:
-    binary = bundled_redis_server()
-    assert binary is not None
-    server = RedisServer(binary, tmp_path, is_durable=True)
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -1,135 +1,19 @@
 """A session's context against the stock model with the same keys masked, cut or rotated."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
-from transformers import DynamicCache
-from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import apply_rotary_pos_emb
 
-from compressor.tokens import CompressedChunk, TokenCounts
+from compressor.tokens import CompressedChunk
 from service.llm.forward import PackedForward, Segment
-from service.llm.live import LiveContext, Part, View
+from service.llm.live import LiveContext
 from service.llm.pages import PoolExhausted
 from service.llm.policy import Fifo, Policy, Progressive
-from service.llm.prompt import tail_inputs, time_shift
-from service.llm.rotation import KeyRotation
+from service.llm.prompt import tail_inputs
 from service.llm.unit import Unit
+from tests.service.llm.contexts import HEADER, TAIL, append, ask, held, open_context, write
+from tests.service.llm.reference import Mark, Reference, is_held, marks_of
 from tests.service.llm.thinker import TOLERANCE, Thinker, build_chunk, build_forward
-from tests.service.llm.units import build_rules
-
-HEADER = [70, 71, 72, 73, 74, 75, 76]
-TAIL = [80, 81, 82, 83, 84]
-
-
-def open_context(
-    forward: PackedForward,
-    *,
-    max_tokens: int = 1000,
-    max_positions: int = 32_768,
-    policy: Policy | None = None,
-) -> LiveContext:
-    context = LiveContext(
-        forward.pool,
-        build_rules(max_tokens, max_positions=max_positions, policy=policy),
-        KeyRotation(forward.rotary),
-        header_ids=HEADER,
-    )
-    write(forward, context, context.begin_header())
-    return context
-
-
-def write(forward: PackedForward, context: LiveContext, part: Part) -> None:
-    if len(part.inputs):
-        forward.run([Segment(context.sequence, part.inputs, needs_logits=False)])
-    context.commit(part)
-
-
-def append(forward: PackedForward, context: LiveContext, *chunks: CompressedChunk) -> None:
-    for chunk in chunks:
-        write(forward, context, context.begin(chunk))
-
-
-def ask(forward: PackedForward, view: View) -> Tensor:
-    """Logits after the tail; the view is released."""
-    tail = tail_inputs(TAIL, view.ids)
-    view.sequence.reserve(len(tail))
-    logits = forward.run([Segment(view.sequence, tail, needs_logits=True)])[0].logits
-    assert logits is not None
-    view.sequence.release()
-    return logits
-
-
-Mark = tuple[int, bool, int]  # unit or -1, is audio, how many of its kind have better scores
-
-
-def marks_of(chunk: CompressedChunk) -> list[Mark]:
-    tokens = list(zip(chunk.modality.tolist(), chunk.scores.tolist(), strict=True))
-    unit = round(chunk.start_s / 2)
-    return [
-        (unit, bool(kind), sum(other == kind and better > score for other, better in tokens))
-        for kind, score in tokens
-    ]
-
-
-def is_held(mark: Mark, units: Sequence[Unit]) -> bool:
-    unit, is_audio, num_better = mark
-    held = {each.index: each.held for each in units}.get(unit, TokenCounts(0, 0))
-    return unit < 0 or num_better < (held.audio if is_audio else held.video)
-
-
-class Reference:
-    """The same stream in the stock model's own cache; tokens go and move by plain tensor code."""
-
-    def __init__(self, thinker: Thinker, num_sinks: int = 0) -> None:
-        self._thinker = thinker
-        self._num_sinks = num_sinks
-        self._cache = DynamicCache(config=thinker.model.config)
-        self._marks: list[Mark] = []  # per token held
-        positions = torch.arange(len(HEADER)).clamp(max=len(HEADER) - 2).expand(3, -1)
-        self._feed(thinker.embed(HEADER), positions, [(-1, False, 0)] * len(HEADER))
-        self.base = len(HEADER) - 1
-        self.origin = 0
-
-    def append(self, chunk: CompressedChunk, unit: Unit) -> None:
-        marks = marks_of(chunk)
-        is_audio = np.array([audio for _, audio, _ in marks], dtype=np.bool_)
-        shift = torch.from_numpy(time_shift(is_audio, self.base - self.origin))
-        shift[1:, torch.from_numpy(~is_audio)] = self.base
-        kept = [n for n, mark in enumerate(marks) if is_held(mark, [unit])]
-        positions = (chunk.positions + shift)[:, kept]
-        self._feed(chunk.embeddings[kept], positions, [marks[n] for n in kept])
-
-    def drop_all_but(self, units: Sequence[Unit]) -> None:
-        kept = [n for n, mark in enumerate(self._marks) if is_held(mark, units)]
-        for layer in self._cache.layers:
-            layer.keys, layer.values = layer.keys[:, :, kept], layer.values[:, :, kept]
-        self._marks = [self._marks[n] for n in kept]
-
-    def move_to(self, origin: int) -> None:
-        delta = self.origin - origin
-        shift = torch.zeros(3, 1, len(self._marks), dtype=torch.long)
-        for n, (unit, audio, _) in enumerate(self._marks):
-            if unit >= self._num_sinks:
-                shift[:, 0, n] = torch.tensor([delta, delta * audio, delta * audio])
-        cos, sin = self._thinker.model.rotary_emb(torch.zeros(1), shift)
-        for layer in self._cache.layers:
-            layer.keys, _ = apply_rotary_pos_emb(layer.keys, layer.keys, cos, sin)
-        self.origin = origin
-
-    def ask(self, end: int) -> Tensor:
-        before = self._cache.get_seq_length()
-        first = self.base + end - self.origin
-        positions = torch.tensor([first, *range(first, first + len(TAIL) - 1)]).expand(3, -1)
-        logits = self._thinker.logits(self._thinker.embed(TAIL), positions, cache=self._cache)
-        self._cache.crop(before - self._cache.get_seq_length())
-        return logits[-1]
-
-    def _feed(self, embeds: Tensor, positions: Tensor, marks: list[Mark]) -> None:
-        self._thinker.logits(embeds, positions, cache=self._cache)
-        self._marks += marks
 
 
 def draw_log(seed: int) -> list[CompressedChunk]:
@@ -151,10 +35,6 @@ def labels_of(context: LiveContext) -> set[tuple[int, bool, int]]:
     labels = context._labels
     columns = (labels.unit_of, labels.is_audio, labels.rank)
     return set(zip(*(column.tolist() for column in columns), strict=True))
-
-
-def held(context: LiveContext) -> list[int]:
-    return [unit.index for unit in context.window.units]
 
 
 @pytest.mark.parametrize(
@@ -314,55 +194,6 @@ def test_hour_of_stream_holds_flat_memory(policy: Policy) -> None:
     assert max(pages[60:150]) >= max(pages[150:]) - 1  # five minutes are as much as sixty
 
 
-def test_questions_keep_what_they_saw_while_the_stream_moves_on(thinker: Thinker) -> None:
-    forward = build_forward(num_pages=100)
-    context = open_context(forward, max_tokens=100, max_positions=480)
-    append(forward, context, *(build_chunk(index) for index in range(6)))
-    early = context.view(None)
-    expected = ask(forward, context.view(None))
-
-    append(forward, context, *(build_chunk(index) for index in range(6, 20)))
-
-    assert context.view(None).ids.origin > early.ids.origin
-    torch.testing.assert_close(ask(forward, early), expected, atol=TOLERANCE, rtol=0)
-
-
-def test_window_of_a_view_equals_having_dropped_the_rest(thinker: Thinker) -> None:
-    forward = build_forward(num_pages=100)
-    contexts = [open_context(forward) for _ in range(2)]
-    for context in contexts:
-        append(forward, context, *(build_chunk(index) for index in range(5)))
-    view = contexts[0].view(window_s=3.0)
-
-    contexts[1].shrink(sum(unit.num_tokens for unit in contexts[1].window.units[:3]))
-
-    assert (view.start_s, view.end_s) == (6.0, 10.0)
-    logits = ask(forward, view)
-    torch.testing.assert_close(logits, ask(forward, contexts[1].view(None)), atol=1e-5, rtol=0)
-    assert held(contexts[0]) == [0, 1, 2, 3, 4]
-
-
-def test_view_without_units_sees_the_header() -> None:
-    forward = build_forward()
-
-    view = open_context(forward).view(window_s=1.0)
-
-    assert (view.start_s, view.end_s, view.sequence.length) == (0.0, 0.0, len(HEADER))
-
-
-def test_view_ignores_a_part_under_way() -> None:
-    forward = build_forward()
-    context = open_context(forward)
-    append(forward, context, build_chunk(0))
-    expected = ask(forward, context.view(None))
-    part = context.begin(build_chunk(1))
-    forward.run([Segment(context.sequence, part.inputs.part(0, 7), needs_logits=False)])
-
-    logits = ask(forward, context.view(None))
-
-    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
-
-
 def test_rolled_back_part_leaves_no_trace() -> None:
     forward = build_forward()
     context = open_context(forward)
@@ -376,17 +207,6 @@ def test_rolled_back_part_leaves_no_trace() -> None:
     assert forward.pool.num_free == free
     assert held(context) == [0]
     torch.testing.assert_close(ask(forward, context.view(None)), expected, atol=1e-5, rtol=0)
-
-
-def test_empty_chunk_counts_as_seen() -> None:
-    forward = build_forward()
-    context = open_context(forward)
-    append(forward, context, build_chunk(0), build_chunk(1, keep=0.0))
-
-    view = context.view(None)
-
-    assert held(context) == [0, 1]
-    assert view.end_s == 4.0
 
 
 def first_refused(forward: PackedForward, context: LiveContext) -> int:

@@ -1,4 +1,4 @@
-"""A scheduler with all that came out of it, and questions to put to it."""
+"""A scheduler with all that came out of it, and streams and questions to put to it."""
 
 from collections import defaultdict
 
@@ -8,8 +8,9 @@ from service.llm.engine import Finished, Message, Question, Sampling, TokenDelta
 from service.llm.jobs import ChunkOutcome, Outcome
 from service.llm.scheduler import Scheduler
 from service.sessions.record import SessionId
-from tests.service.llm.thinker import build_scheduler
+from tests.service.llm.thinker import build_chunk, build_scheduler
 
+A, B = SessionId("a"), SessionId("b")
 NUM_TOKENS = 12
 
 
@@ -67,3 +68,7 @@ class Desk:
 
 def ask(text: str, name: str, sampling: Sampling, window_s: float | None = None) -> Question:
     return Question(name, (Message("user", text),), sampling, window_s)
+
+
+def stream(seed: int, num_chunks: int = 3) -> list[CompressedChunk]:
+    return [build_chunk(index, seed=seed) for index in range(num_chunks)]

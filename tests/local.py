@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import uvicorn
@@ -15,6 +15,7 @@ from service.clock import steady_clock
 from service.compression.worker import CompressorWorker
 from service.encoder.encoder import OmniEncoder
 from service.encoder.worker import EncoderWorker
+from service.errors import AtCapacity
 from service.ingest.config import IngestConfig, Surroundings
 from service.ingest.desk import SourceDesk
 from service.ingest.worker import IngestWorker
@@ -60,6 +61,19 @@ class LocalBackend:
 
     async def exposition(self) -> bytes:
         return merge_expositions([("Local", REPLICA, self.metrics.exposition())])
+
+
+class FullBackend(LocalBackend):
+    """One that has no room for another session."""
+
+    @classmethod
+    def of(cls, backend: LocalBackend) -> "FullBackend":
+        return cls(*(getattr(backend, field.name) for field in fields(backend)))
+
+    @asynccontextmanager
+    async def admit(self) -> AsyncIterator[None]:
+        raise AtCapacity(stage="encoder", limit=1)
+        yield
 
 
 @asynccontextmanager

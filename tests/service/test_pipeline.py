@@ -185,6 +185,37 @@ async def test_a_stage_that_hangs_costs_its_chunk_only(harness: Harness) -> None
     assert harness.count("chunks_dropped_total", reason="encode") == 1
 
 
+async def test_lag_is_that_of_the_last_chunk_or_of_one_that_waits_for_longer(
+    harness: Harness,
+) -> None:
+    assert harness.pipeline.lag_s == 0.0
+    assert harness.pipeline.is_idle
+
+    harness.pipeline.put(make_chunk(0))
+    harness.now_s = STARTED_AT_S + 2.0 + 1.5  # it was complete after 2 s, and waits since then
+    assert harness.pipeline.lag_s == pytest.approx(1.5)
+    assert not harness.pipeline.is_idle
+
+    harness.now_s = STARTED_AT_S + 2.0 + 0.5
+    await harness.work()
+    assert harness.pipeline.lag_s == pytest.approx(0.5)
+    assert harness.pipeline.is_idle
+
+
+@pytest.mark.parametrize("stage", ["encode", "compress", "prefill"])
+async def test_chunk_that_was_given_up_is_waited_for_no_longer(
+    harness: Harness, stage: str
+) -> None:
+    worker = {"encode": harness.encoder, "compress": harness.compressor, "prefill": harness.llm}
+    worker[stage].script.failures[0] = [BadRequest("no")]
+
+    await harness.work(make_chunk(0))
+    harness.now_s = STARTED_AT_S + 100.0
+
+    assert harness.pipeline.is_idle
+    assert harness.pipeline.lag_s == 0.0
+
+
 async def test_too_many_waiting_chunks_give_up_the_oldest_video_then_the_oldest(
     harness: Harness,
 ) -> None:

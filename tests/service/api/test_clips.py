@@ -4,7 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from service.access.limits import KeyLimits
 from service.api.app import ApiConfig, create_app
 from service.api.clips import ClipsConfig
 from service.egress import AllowList
-from service.errors import AtCapacity
 from service.ingest.clip import ClipConfig, ClipFile
 from service.ingest.config import IngestConfig
 from service.ingest.container import ContainerLimits
@@ -27,7 +26,7 @@ from service.sessions.record import SessionId
 from tests.clips import write_clip
 from tests.eventually import eventually
 from tests.fakes import FakeEncoder, FakeLLM
-from tests.local import LocalBackend, fake_backend, local_backend, served
+from tests.local import FullBackend, LocalBackend, fake_backend, local_backend, served
 from tests.service.api.keys import KEYRING, KEYS
 from tests.stills import make_bomb, make_still
 from tests.web import send, web_server
@@ -319,18 +318,10 @@ async def test_file_counts_as_a_session_and_a_question_of_its_key(
         assert isinstance(session, dict)
 
 
-class FullBackend(LocalBackend):
-    @asynccontextmanager
-    async def admit(self) -> AsyncIterator[None]:
-        raise AtCapacity(stage="encoder", limit=1)
-        yield
-
-
 async def test_full_service_tells_when_to_come_back(
     light_backend: LocalBackend, admin: redis.Redis
 ) -> None:
-    full = FullBackend(*(getattr(light_backend, f.name) for f in fields(light_backend)))
-    async with asking(full) as client:
+    async with asking(FullBackend.of(light_backend)) as client:
         with pytest.raises(openai.InternalServerError) as caught:
             await ask(client, image(make_still((1, 2, 3))), QUESTION)
 

@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 from pydantic import ValidationError
 
 from service.access.keyring import Keyring, generate
+from service.admission.decision import AdmissionConfig
 from service.settings import AuthSettings, Settings
 
 
@@ -38,6 +40,17 @@ def test_unknown_profile_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(ValidationError, match="profile"):
         Settings()
+
+
+def test_load_need_not_count_for_admission(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNISIFT_ADMISSION__HOST_BUSY", "0.5")
+    config = Settings().admission_config
+    assert (config.host_busy, config.ingest_sessions) == (0.5, 16)
+
+    monkeypatch.setenv("OMNISIFT_ADMISSION__BY_LOAD", "false")
+    config = Settings().admission_config
+    assert config == AdmissionConfig.of_places(ingest_sessions=16, room_tokens=1024)
+    assert config.host_busy == config.lag_s == math.inf
 
 
 def test_redis_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

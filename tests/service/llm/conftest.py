@@ -1,10 +1,13 @@
-"""The stock model that the engine is compared with."""
+"""The stock model that the engine is compared with, and replicas over one store."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import torch
 
+from service.llm.config import EngineConfig
+from service.sessions.redis_store import RedisSessionStore
+from tests.service.llm.replica import CONFIG, MakeReplica, Replica
 from tests.service.llm.thinker import Thinker, build_thinker
 
 
@@ -20,3 +23,24 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+async def store(redis_url: str) -> AsyncIterator[RedisSessionStore]:
+    store = RedisSessionStore.connect(redis_url)
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+async def make_replica(store: RedisSessionStore) -> AsyncIterator[MakeReplica]:
+    replicas: list[Replica] = []
+
+    def make(name: str = "one", config: EngineConfig = CONFIG) -> Replica:
+        replicas.append(Replica(store, name, config))
+        return replicas[-1]
+
+    yield make
+    for replica in replicas:
+        await replica.worker.aclose()
+        await replica.engine.aclose()

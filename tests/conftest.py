@@ -39,9 +39,17 @@ def own_server(tmp_path: Path) -> Iterator[RedisServer]:
     server.stop()
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (`-n`), keep a file together, and all that start a cluster."""
+    """With several workers (`-n`), keep a file together, and all that start a cluster.
+
+    Those come first: they wait more than they compute, and no other worker can take some of them.
+    """
     for item in items:
-        is_cluster = item.get_closest_marker("ray") is not None
-        group = "cluster" if is_cluster else item.nodeid.partition("::")[0]
+        group = "cluster" if _starts_cluster(item) else item.nodeid.partition("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=_starts_cluster, reverse=True)
+
+
+def _starts_cluster(item: pytest.Item) -> bool:
+    return item.get_closest_marker("ray") is not None

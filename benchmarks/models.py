@@ -36,7 +36,6 @@ from compressor.omni.tokenizer import byte_tokenizer
 from compressor.weights import EMBEDDED_MODEL
 from service.compression.checkpoint import load_selector
 from service.encoder.encoder import OmniEncoder
-from service.encoder.projection import project_by_product
 
 SIZES = ("embedded", "7b")
 ATTENTION = "sdpa"  # of the stock modules; the engine brings its own
@@ -112,10 +111,9 @@ class RandomModels:
 
     def encoder(self) -> OmniEncoder:
         vision_tower = self._build(Qwen2_5OmniVisionEncoder, self.thinker.vision_config)
-        project_by_product(vision_tower)
         audio_tower = self._build(Qwen2_5OmniAudioEncoder, self.thinker.audio_config)
         ids_per_s = int(self.thinker.position_id_per_seconds)
-        return OmniEncoder(audio_tower, vision_tower, ids_per_s=ids_per_s)
+        return OmniEncoder.from_towers(audio_tower, vision_tower, ids_per_s=ids_per_s)
 
     def selector(self) -> AudioSelector:
         config = CompressorConfig.from_profile(

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.clients.fake_service import RunningService
-from tests.clients.web.test_page import expect_state, paths, start, start_and_wait, wait_for
+from tests.clients.web.visit import expect_state, paths, start, start_and_wait, wait_for
 
 pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.webrtc]
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests.clients.fake_service import Feed, RunningService
-from tests.clients.web.test_page import expect_state, start_and_wait
+from tests.clients.web.visit import expect_state, start_and_wait
 
 pytestmark = [pytest.mark.browser, pytest.mark.webrtc]
 

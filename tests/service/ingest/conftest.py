@@ -9,6 +9,7 @@ import torch
 from service.clock import steady_clock
 from service.ingest.config import IngestConfig, Surroundings
 from service.ingest.liveness import LivenessConfig
+from service.ingest.worker import IngestWorker
 from service.media.chunker import ChunkerConfig
 from service.metrics import Metrics
 from service.pipeline import PipelineConfig, Stages
@@ -63,3 +64,10 @@ def replica(store: RedisSessionStore) -> Replica:
     stages = Stages(encoder, compressor, llm)
     around = Surroundings("replica-1", stages, store, Metrics(), steady_clock())
     return Replica(around, encoder, compressor, llm)
+
+
+@pytest.fixture
+async def worker(replica: Replica, patient: IngestConfig) -> AsyncIterator[IngestWorker]:
+    worker = IngestWorker(replica.around, patient)
+    yield worker
+    await worker.aclose()

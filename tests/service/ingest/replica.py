@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from service.events import Event
 from service.ingest.config import Surroundings
-from service.sessions.record import SessionId
+from service.sessions.record import SessionId, SessionStatus
 from tests.fakes import FakeCompressor, FakeEncoder, FakeLLM
 
 SESSION, OTHER, THIRD = SessionId("s"), SessionId("other"), SessionId("third")
@@ -27,6 +27,9 @@ class Replica:
         """Types of the status events."""
         types = [event.type for event in await self.events(session_id)]
         return [kind.removeprefix("session.") for kind in types if kind.startswith("session.")]
+
+    async def is_at(self, status: SessionStatus, session_id: SessionId = SESSION) -> bool:
+        return (await self.around.store.get(session_id)).status is status
 
     def frames(self, modality: str, result: str) -> float:
         name = "omnisift_ingest_frames_total"

@@ -1,47 +1,27 @@
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
 from service.errors import (
     AlreadyPublishing,
-    AtCapacity,
-    EngineUnavailable,
-    NotOwner,
     OfferRejected,
     PreconditionFailed,
     PreconditionRequired,
     SessionEnded,
     SessionNotFound,
-    Unavailable,
     Unprocessable,
 )
 from service.ingest.config import IngestConfig
 from service.ingest.whip import WhipAnswer
 from service.ingest.worker import IngestWorker
 from service.media.chunk import MediaChunk
-from service.sessions.record import SessionId, SessionStatus, Stage
+from service.sessions.record import SessionId, SessionStatus
 from tests.eventually import eventually
 from tests.media import make_audio, make_video
-from tests.service.ingest.replica import OTHER, SESSION, THIRD, Replica
+from tests.service.ingest.replica import OTHER, SESSION, Replica
 from tests.webrtc import BrokenCamera, Camera, Microphone, Publisher, split_candidates
-
-
-@pytest.fixture
-async def worker(replica: Replica, patient: IngestConfig) -> AsyncIterator[IngestWorker]:
-    worker = IngestWorker(replica.around, patient)
-    yield worker
-    await worker.aclose()
-
-
-@pytest.fixture
-async def hasty(replica: Replica, config: IngestConfig) -> AsyncIterator[IngestWorker]:
-    """A worker that loses patience within a second."""
-    worker = IngestWorker(replica.around, config)
-    yield worker
-    await worker.aclose()
 
 
 async def publish(
@@ -50,10 +30,6 @@ async def publish(
     answer = await worker.offer(session_id, await publisher.offer())
     await publisher.accept(answer.sdp)
     return answer
-
-
-async def is_at(replica: Replica, status: SessionStatus, session_id: SessionId = SESSION) -> bool:
-    return (await replica.around.store.get(session_id)).status is status
 
 
 def heard_s(chunk: MediaChunk) -> float:
@@ -116,7 +92,7 @@ async def test_the_walk_through_of_a_whip_client(worker: IngestWorker, replica: 
     bare, fragment = split_candidates(await publisher.offer())
 
     answer = await worker.offer(SESSION, bare)
-    assert await is_at(replica, SessionStatus.CONNECTING)
+    assert await replica.is_at(SessionStatus.CONNECTING)
     assert answer.etag.startswith('"')
     await publisher.accept(answer.sdp)
 
@@ -130,7 +106,7 @@ async def test_the_walk_through_of_a_whip_client(worker: IngestWorker, replica: 
     with pytest.raises(SessionNotFound):
         await worker.trickle(SESSION, "another", fragment, answer.etag)
     await worker.trickle(SESSION, answer.resource_id, fragment, answer.etag)
-    await eventually(lambda: is_at(replica, SessionStatus.LIVE))
+    await eventually(lambda: replica.is_at(SessionStatus.LIVE))
 
     with pytest.raises(SessionNotFound):
         await worker.hangup(SESSION, "another")
@@ -140,7 +116,7 @@ async def test_the_walk_through_of_a_whip_client(worker: IngestWorker, replica: 
     await worker.hangup(SESSION, answer.resource_id)
     with pytest.raises(SessionNotFound):
         await worker.check(SESSION, answer.resource_id)
-    assert await is_at(replica, SessionStatus.IDLE)
+    assert await replica.is_at(SessionStatus.IDLE)
     with pytest.raises(SessionNotFound):
         await worker.hangup(SESSION, answer.resource_id)
     await publisher.aclose()
@@ -154,12 +130,12 @@ async def test_a_publisher_comes_back_to_its_session(
 ) -> None:
     first, second = Publisher(Microphone()), Publisher(Microphone())
     await publish(worker, first)
-    await eventually(lambda: is_at(replica, SessionStatus.LIVE))
+    await eventually(lambda: replica.is_at(SessionStatus.LIVE))
     await first.aclose()
-    await eventually(lambda: is_at(replica, SessionStatus.IDLE))
+    await eventually(lambda: replica.is_at(SessionStatus.IDLE))
 
     await publish(worker, second)
-    await eventually(lambda: is_at(replica, SessionStatus.LIVE))
+    await eventually(lambda: replica.is_at(SessionStatus.LIVE))
     await second.aclose()
 
     assert await replica.told() == ["connecting", "live", "idle", "connecting", "live"]
@@ -172,7 +148,7 @@ async def test_a_second_publisher_is_refused_and_disturbs_nothing(
 ) -> None:
     first, second = Publisher(Microphone()), Publisher(Microphone())
     await publish(worker, first)
-    await eventually(lambda: is_at(replica, SessionStatus.LIVE))
+    await eventually(lambda: replica.is_at(SessionStatus.LIVE))
 
     with pytest.raises(AlreadyPublishing):
         await publish(worker, second)
@@ -262,7 +238,7 @@ async def test_a_bad_offer_is_rejected_and_holds_no_place(
         await worker.offer(SESSION, sdp)
 
     assert worker.num_sessions == 0
-    assert await is_at(replica, SessionStatus.CREATED)
+    assert await replica.is_at(SessionStatus.CREATED)
 
 
 @pytest.mark.webrtc
@@ -296,18 +272,6 @@ async def test_sessions_that_are_not_there_or_over_take_no_offer(
     assert worker.num_sessions == 0
 
 
-async def test_a_full_replica_refuses_new_sessions_only(worker: IngestWorker) -> None:
-    feed = await worker.feed(SESSION)
-    await worker.feed(OTHER)
-
-    with pytest.raises(AtCapacity, match="limit of 2"):
-        await worker.feed(THIRD)
-
-    await feed.aclose()
-    await eventually(lambda: worker._sessions[SESSION]._publisher is None)
-    await worker.feed(SESSION)
-
-
 async def test_two_sessions_never_mix(worker: IngestWorker, replica: Replica) -> None:
     ears, eyes = await worker.feed(SESSION, ("audio",)), await worker.feed(OTHER, ("video",))
     for sound in make_audio(0, 4.1):
@@ -322,153 +286,3 @@ async def test_two_sessions_never_mix(worker: IngestWorker, replica: Replica) ->
         assert is_heard == (chunk.grids == ())
     events = await replica.events(OTHER)
     assert {event.session_id for event in events} == {OTHER}
-
-
-async def test_without_media_a_session_ends_and_says_why(
-    hasty: IngestWorker, replica: Replica
-) -> None:
-    await hasty.feed(SESSION)
-
-    await eventually(lambda: is_at(replica, SessionStatus.ENDED))
-    await eventually(lambda: hasty.num_sessions == 0)
-
-    assert (await replica.around.store.get(SESSION)).end_reason == "no_media"
-    ended = (await replica.events())[-1]
-    assert (ended.type, ended.data) == ("session.ended", {"reason": "no_media"})
-    await eventually(lambda: replica.llm.closed == replica.compressor.closed == [SESSION])
-
-
-async def test_an_idle_session_ends_and_says_why(hasty: IngestWorker, replica: Replica) -> None:
-    feed = await hasty.feed(SESSION, ("audio",))
-    feed.push(make_audio(0, 0.1)[0])
-    await feed.aclose()
-
-    await eventually(lambda: is_at(replica, SessionStatus.ENDED))
-
-    assert (await replica.around.store.get(SESSION)).end_reason == "idle"
-
-
-async def test_ending_closes_the_publisher_and_can_be_repeated(
-    worker: IngestWorker, replica: Replica
-) -> None:
-    feed = await worker.feed(SESSION)
-
-    await worker.end(SESSION, "deleted")
-    await worker.end(SESSION, "deleted again")
-
-    await asyncio.wait_for(feed.wait_gone(), timeout=5)
-    assert (await replica.around.store.get(SESSION)).end_reason == "deleted"
-    assert (await replica.told())[-1] == "ended"
-    assert (await replica.told()).count("ended") == 1
-    assert worker.num_sessions == 0
-
-
-async def test_a_session_ends_even_if_a_stage_does_not_answer(
-    worker: IngestWorker, replica: Replica, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fail(session_id: SessionId) -> None:
-        raise EngineUnavailable("restarting")
-
-    monkeypatch.setattr(replica.llm, "close", fail)
-    await worker.feed(SESSION)
-
-    await worker.end(SESSION, "deleted")
-
-    assert replica.compressor.closed == [SESSION]
-    assert await is_at(replica, SessionStatus.ENDED)
-
-
-async def test_a_session_held_elsewhere_is_not_taken_unless_told_so(
-    worker: IngestWorker, replica: Replica
-) -> None:
-    store = replica.around.store
-    await store.claim(SESSION, Stage.INGEST, "replica-2", ttl_s=60)
-    publisher = Publisher(Microphone())
-    offer = await publisher.offer()
-
-    with pytest.raises(NotOwner):
-        await worker.offer(SESSION, offer)
-    await worker.offer(SESSION, offer, steal_from="replica-2")
-
-    assert (await store.get(SESSION)).owners == {Stage.INGEST: "replica-1"}
-    await publisher.aclose()
-
-
-async def test_a_session_taken_by_another_replica_is_let_go_silently(
-    replica: Replica, patient: IngestConfig
-) -> None:
-    worker = IngestWorker(replica.around, replace(patient, lease_s=0.3))
-    feed = await worker.feed(SESSION)
-
-    store = replica.around.store
-    await store.claim(SESSION, Stage.INGEST, "replica-2", ttl_s=60, steal_from="replica-1")
-
-    await asyncio.wait_for(feed.wait_gone(), timeout=20)
-    await eventually(lambda: worker.num_sessions == 0)
-    assert await is_at(replica, SessionStatus.CONNECTING)
-    await worker.aclose()
-    assert (await store.get(SESSION)).owners == {Stage.INGEST: "replica-2"}
-
-
-async def test_draining_logs_what_has_arrived_tells_the_publisher_and_takes_no_more(
-    worker: IngestWorker, replica: Replica
-) -> None:
-    feed = await worker.feed(SESSION, ("audio",))
-    for frame in make_audio(0, 1.0):
-        feed.push(frame)
-    await eventually(lambda: replica.frames("audio", "used") > 0)
-
-    await worker.drain("replica_stops")
-
-    with pytest.raises(Unavailable):
-        await worker.feed(OTHER)
-    assert (worker.num_sessions, worker.is_draining) == (0, True)
-    assert replica.llm.indices == {SESSION: [0]}
-    assert await is_at(replica, SessionStatus.IDLE)
-    assert (await replica.around.store.get(SESSION)).owners == {}
-    moving = (await replica.events())[-1]
-    assert (moving.type, moving.data) == (
-        "session.moving",
-        {"stage": "ingest", "reason": "replica_stops"},
-    )
-
-
-async def test_session_that_has_moved_on_is_left_alone_by_its_old_replica(
-    worker: IngestWorker, replica: Replica
-) -> None:
-    feed = await worker.feed(SESSION, ("audio",))
-    feed.push(make_audio(0, 0.1)[0])
-    store = replica.around.store
-    await store.claim(SESSION, Stage.INGEST, "replica-2", ttl_s=60, steal_from="replica-1")
-
-    await worker.drain("replica_stops")
-
-    assert not await is_at(replica, SessionStatus.IDLE)
-    assert (await store.get(SESSION)).owners == {Stage.INGEST: "replica-2"}
-
-
-async def test_a_stopped_replica_leaves_its_sessions_open_and_complete(
-    worker: IngestWorker, replica: Replica
-) -> None:
-    feed = await worker.feed(SESSION, ("audio",))
-    for frame in make_audio(0, 0.5):
-        feed.push(frame)
-    await eventually(lambda: is_at(replica, SessionStatus.LIVE))
-
-    await worker.aclose()
-
-    assert await is_at(replica, SessionStatus.IDLE)
-    assert replica.llm.indices == {SESSION: [0]}
-
-
-async def test_held_sessions_are_counted(worker: IngestWorker, replica: Replica) -> None:
-    def gauge() -> float | None:
-        name, labels = "omnisift_sessions_active", {"stage": "ingest"}
-        return replica.around.metrics.registry.get_sample_value(name, labels)
-
-    await worker.feed(SESSION)
-    await worker.feed(OTHER)
-    assert gauge() == 2
-
-    await worker.end(SESSION, "deleted")
-    assert gauge() == 1

@@ -1,4 +1,4 @@
-"""A replica whose stages are fakes, and what it told the store."""
+"""A replica whose stages are fakes, what it told the store, and a clock to give it."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,16 @@ from service.sessions.record import SessionId, SessionStatus
 from tests.fakes import FakeCompressor, FakeEncoder, FakeLLM
 
 SESSION, OTHER, THIRD = SessionId("s"), SessionId("other"), SessionId("third")
+
+
+class FakeClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
 
 
 @dataclass

@@ -5,15 +5,7 @@ import pytest
 from service.errors import NotOwner, SessionEnded, SessionNotFound
 from service.ingest.registration import Registration
 from service.sessions.record import SessionId, SessionStatus, Stage
-from tests.service.ingest.replica import SESSION, Replica
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from tests.service.ingest.replica import SESSION, FakeClock, Replica
 
 
 @pytest.fixture

@@ -71,10 +71,17 @@ class Registration:
         await self._claim(None)
 
     async def tell(self, status: SessionStatus, data: Mapping[str, Any]) -> None:
-        """Write a status that is new and tell the session's watchers, with the event's `data`."""
+        """Write a status that is new and tell the session's watchers, with the event's `data`.
+
+        Raises:
+            SessionNotFound: The session is gone.
+            SessionEnded: It is over.
+            NotOwner: Another replica has taken it, whose status stands.
+        """
         async with self._telling:
             if status is self._told:
                 return
+            await self.confirm()  # until the next renewal, nobody has told of a take-over
             if self._told is SessionStatus.CREATED and status is not SessionStatus.CONNECTING:
                 # the store was away meanwhile; a session never skips this step
                 await self._write(SessionStatus.CONNECTING, {})

@@ -78,6 +78,21 @@ async def test_a_status_is_told_once(registration: Registration, replica: Replic
     assert (live.type, live.data) == ("session.live", {"started_at_s": 5.0})
 
 
+async def test_a_status_is_not_told_of_a_session_that_another_replica_has_taken(
+    registration: Registration, replica: Replica
+) -> None:
+    await registration.open(None)
+    taker = other(replica)
+    await taker.open("replica-1")
+    await taker.tell(SessionStatus.LIVE, {})
+
+    with pytest.raises(NotOwner):
+        await registration.tell(SessionStatus.IDLE, {})
+
+    assert await replica.is_at(SessionStatus.LIVE)
+    assert await replica.told() == ["connecting", "live"]
+
+
 @pytest.mark.parametrize("status", [SessionStatus.LIVE, SessionStatus.IDLE])
 async def test_a_step_that_could_not_be_told_is_made_up_for(
     registration: Registration, replica: Replica, status: SessionStatus

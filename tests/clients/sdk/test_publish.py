@@ -1,5 +1,6 @@
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def received(service: RunningService, connection: str = "r0") -> dict[str, list[
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not condition():  # noqa: ASYNC110 - it is another thread that makes it true
             await asyncio.sleep(0.02)
 
@@ -62,18 +63,22 @@ async def test_scene_is_sent_in_real_time_and_the_resource_deleted(
 ) -> None:
     session = await client.create_session()
     told: list[Progress] = []
+    began_s = time.monotonic()
 
     with open_synthetic() as source:
         done = await publish(client, session.id, source, duration_s=2.0, on_progress=told.append)
 
     frames = received(service)
-    assert (done.state, done.num_video_frames, done.num_audio_frames) == ("done", 30, 100)
+    # a busy machine leaves pictures out, decodes the last ones too late, and delays all: it never
+    # makes a frame early
+    assert (done.state, done.num_audio_frames) == ("done", 100)
+    assert done.num_video_frames + done.num_late_frames == 30
     assert done.sent_s == pytest.approx(2.0)
-    assert len(frames["video"]) > 20
-    assert len(frames["audio"]) > 80
+    assert len(frames["video"]) > done.num_video_frames / 2
+    assert len(frames["audio"]) > 50
     assert {frame.size for frame in frames["video"]} == {(448, 336)}
-    spread_s = frames["video"][-1].arrival_s - frames["video"][0].arrival_s
-    assert spread_s == pytest.approx(2.0, abs=0.5)
+    for track in frames.values():
+        assert all(f.arrival_s - began_s > f.pts_s - track[0].pts_s for f in track)
     assert [told[0].state, told[1].state, told[-1].state] == ["connecting", "live", "done"]
     assert ("DELETE", "/v1/sessions/s0/whip/r0") in [r[:2] for r in service.fake.requests]
     assert not (await client.get_session(session.id)).has_ended
@@ -257,7 +262,7 @@ async def test_outage_that_lasts_too_long_ends_in_its_error(
             await asyncio.to_thread(service.stop)
     service.start()
 
-    assert 3 <= len(failures) <= 30
+    assert 2 <= len(failures) <= 30  # the loss and at least one attempt after it
     assert set(failures) == {ConnectionFailed}
 
 

@@ -1,4 +1,3 @@
-import asyncio
 import json
 from contextlib import aclosing
 
@@ -88,12 +87,12 @@ async def test_without_replay_only_news_come(
     http: httpx.AsyncClient, client: AsyncClient, streamer: Streamer
 ) -> None:
     session_id = await streamer.session()
-    async with asyncio.TaskGroup() as group:
-        reading = group.create_task(http.get(f"/v1/sessions/{session_id}/events?replay=false"))
-        await asyncio.sleep(0.3)
+    async with http.stream("GET", f"/v1/sessions/{session_id}/events?replay=false") as response:
+        # its head has come, so that it is known what is news
         await client.end_session(session_id)
+        told = await response.aread()
 
-    assert [kind for _, kind, _ in parse(reading.result().text)] == ["session.ended"]
+    assert [kind for _, kind, _ in parse(told.decode())] == ["session.ended"]
 
 
 async def test_quiet_feed_is_kept_alive(http: httpx.AsyncClient, client: AsyncClient) -> None:

@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("compressor", "service", "clients", "benchmarks", "chaos", "website")
 MODULES = sorted(p.relative_to(ROOT) for name in PACKAGES for p in (ROOT / name).rglob("*.py"))
+TESTS = sorted(p.relative_to(ROOT) for p in (ROOT / "tests").rglob("*.py"))
 NAMED = [path for path in MODULES if path.name not in ("__init__.py", "__main__.py")]
 # adapters to Ray and scripts that only measure: covered by tests/integration and by their own runs
 EDGES = {"deployments", "benchmarks"}
@@ -20,7 +21,7 @@ MAX_FUNCTION_LINES = 60
 MAX_ADAPTER_LINES = 100
 
 
-@pytest.mark.parametrize("path", MODULES, ids=str)
+@pytest.mark.parametrize("path", MODULES + TESTS, ids=str)
 def test_module_is_small(path: Path) -> None:
     lines = len((ROOT / path).read_text().splitlines())
 

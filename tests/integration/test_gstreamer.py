@@ -11,7 +11,7 @@ from tests.camera import PYTHON
 from tests.eventually import eventually
 from tests.local import fake_backend, served
 
-pytestmark = [pytest.mark.long, pytest.mark.redis, pytest.mark.webrtc]
+pytestmark = [pytest.mark.redis, pytest.mark.webrtc]
 
 PUBLISHER = Path(__file__).parents[1] / "gstreamer_publisher.py"
 LENGTH_S = 6.0  # two chunks, and what a busy machine takes to connect

@@ -16,7 +16,7 @@ from service.settings import Settings
 from tests.eventually import eventually
 from tests.service.ingest.recording.tapes import make_looks, make_tape
 
-pytestmark = [pytest.mark.long, pytest.mark.ray, pytest.mark.redis]
+pytestmark = [pytest.mark.ray, pytest.mark.redis]
 
 NUM_CHUNKS = 8  # of the clip's 16 s
 

@@ -5,7 +5,7 @@ and pages that questions about one session share are gathered once for all of th
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from service.llm.attention import Span, written_slots
+from service.llm.forks import num_shared_pages, probable_forks, used_pages
 from service.llm.pages import PagePool
 
 MAX_SPREAD = 4  # forks that look at this many times the pages of one are better looked at apart
@@ -81,15 +82,15 @@ class GatherAttention:
         if span.sequence.length:
             bias = self._pool.keys.new_full((span.num_tokens, span.num_keys), -torch.inf)
             bias.triu_(span.sequence.length + 1)
-        pages = self._pool.on_device(self._pages(span)[None])
+        pages = self._pool.on_device(used_pages(span)[None])
         return _Together(slice(span.start, span.stop), pages, span.num_keys, bias)
 
     def _plan_decodes(self, spans: Sequence[Span]) -> None:
         """Put together what shares pages; pad the rest, by similar length."""
         apart: dict[int, list[Span]] = defaultdict(list)
-        for forks in _probable_forks(spans):
-            tables = [self._pages(span) for span in forks]
-            num_shared = self._num_shared_pages(forks, tables)
+        for forks in probable_forks(spans):
+            tables = [used_pages(span) for span in forks]
+            num_shared = num_shared_pages(forks, tables)
             num_laid_out = num_shared + sum(len(table) - num_shared for table in tables)
             if len(forks) > 1 and num_laid_out <= MAX_SPREAD * max(map(len, tables)):
                 self._together.append(self._share(forks, tables, num_shared))
@@ -118,7 +119,7 @@ class GatherAttention:
         )
 
     def _pad(self, spans: Sequence[Span]) -> _Apart:
-        tables = [self._pages(span) for span in spans]
+        tables = [used_pages(span) for span in spans]
         pages = np.zeros((len(spans), max(map(len, tables))), dtype=np.int64)
         for row, table in enumerate(tables):
             pages[row, : len(table)] = table
@@ -131,30 +132,6 @@ class GatherAttention:
         bias = self._pool.keys.new_zeros(is_seen.shape)
         is_hidden = torch.from_numpy(~is_seen).to(bias.device)
         return bias.masked_fill_(is_hidden, -torch.inf)
-
-    def _pages(self, span: Span) -> NDArray[np.int64]:
-        pages = span.sequence.pages[: self._pool.pages_for(span.num_keys)]
-        return np.array(pages, dtype=np.int64)
-
-    def _num_shared_pages(self, forks: Sequence[Span], tables: Sequence[NDArray[np.int64]]) -> int:
-        """Pages with which all these sequences begin, full in all of them."""
-        num_shared = min(span.sequence.length for span in forks) // self._pool.page_tokens
-        for table in tables[1:]:
-            differs = tables[0][:num_shared] != table[:num_shared]
-            num_shared = int(differs.argmax()) if differs.any() else num_shared
-        return num_shared
-
-
-def _probable_forks(spans: Sequence[Span]) -> Iterator[list[Span]]:
-    """Group sequences that probably share most pages.
-
-    Forks of one session share its first page, which holds the header; those forked after the
-    oldest units went differ from earlier ones in the second.
-    """
-    groups: dict[tuple[int, ...], list[Span]] = defaultdict(list)
-    for span in spans:
-        groups[tuple(span.sequence.pages[:2])].append(span)
-    yield from groups.values()
 
 
 def _gather(store: Tensor, pages: Tensor) -> Tensor:

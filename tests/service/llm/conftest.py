@@ -1,6 +1,7 @@
 """The stock model that the engine is compared with, and replicas over one store."""
 
 from collections.abc import AsyncIterator, Iterator
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -9,6 +10,9 @@ from service.llm.config import EngineConfig
 from service.sessions.redis_store import RedisSessionStore
 from tests.service.llm.replica import CONFIG, MakeReplica, Replica
 from tests.service.llm.thinker import Thinker, build_thinker
+
+# Triton exists for Linux only
+collect_ignore_glob = [] if find_spec("triton") else ["test_triton_*.py"]
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 # The service, and the same image for every Ray node:
 #   docker build -t omnisift-live:0.1.0-cpu .
 #   docker build -t omnisift-live:0.1.0-cuda --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128 .
-# CUDA needs nothing more in the image: torch's wheels carry it, and the host brings the driver.
+# torch's wheels carry CUDA, and the host brings the driver; Triton, which comes with them, needs a C compiler where it
+# runs, to load the kernels that it made.
 ARG PYTHON_IMAGE=python:3.11.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
@@ -18,10 +19,12 @@ COPY clients clients
 RUN /opt/omnisift/bin/python -m pip install -c constraints.txt .
 
 FROM ${PYTHON_IMAGE}
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 # Ray's probes on Kubernetes use wget
 # hadolint ignore=DL3008
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends wget \
+RUN case "${TORCH_INDEX}" in */cpu) set -- ;; *) set -- gcc libc6-dev ;; esac \
+    && apt-get update \
+    && apt-get install -y --no-install-recommends wget "$@" \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --user-group --no-create-home --home-dir /tmp omnisift
 COPY --from=build /opt/omnisift /opt/omnisift

@@ -18,6 +18,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch import nn
@@ -29,7 +30,7 @@ from benchmarks.live import LiveBench
 from benchmarks.models import SIZES, CheckpointModels, Models, models_of
 from benchmarks.percentiles import percentile
 from benchmarks.stock import Stock
-from service.llm.config import EngineConfig
+from service.llm.config import AttentionName, EngineConfig
 from service.llm.policy import Fifo
 
 CONTEXT_MINUTES = (1, 2, 5)
@@ -49,6 +50,7 @@ class Plan:
         num_decoded: Tokens of an answer whose rate is taken.
         num_references: Runs of transformers.
         stock_batches: Batches that transformers decodes.
+        attention: The engine's attention body.
     """
 
     shape: ChunkShape
@@ -57,6 +59,7 @@ class Plan:
     num_decoded: int
     num_references: int
     stock_batches: Sequence[int]
+    attention: AttentionName
 
     @property
     def minute_tokens(self) -> int:
@@ -103,6 +106,7 @@ class Bench:
             context_tokens=context_tokens,
             max_questions=2 * max(BATCHES),
             policy=Fifo(),  # so that a context is as long as its stream, up to the budget
+            attention=self._plan.attention,
         )
         return LiveBench(self._models, self._text, self._plan.shape, config)
 
@@ -227,7 +231,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     bench = Bench(models, hardware, _plan(options))
     found = asyncio.run(bench.measure())
     print(f"\nthis process worked {time.process_time():.0f} s")
-    summary = {"benchmark": "engine", "size": options.size, "dtype": options.dtype} | found
+    names = ("size", "dtype", "attention")
+    summary = {"benchmark": "engine"} | {name: getattr(options, name) for name in names} | found
     print(json.dumps(summary | {"hardware": asdict(bench.hardware), "torch": torch.__version__}))
 
 
@@ -246,6 +251,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         num_references=2 if options.quick else 5,
         # of 7B, 32 contexts beside the engine's own would not fit into 80 GB
         stock_batches=(1, 16) if options.quick or is_large else BATCHES,
+        attention=options.attention,
     )
 
 
@@ -257,6 +263,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dtype", default=None, choices=("float32", "bfloat16", "float16"))
     parser.add_argument("--size", default=None, choices=SIZES, help="default: 7b on a GPU")
     parser.add_argument("--model", type=Path, help="checkpoint folder, in place of --size's model")
+    parser.add_argument("--attention", default="auto", choices=get_args(AttentionName))
     parser.add_argument("--threads", type=int, default=1, help="of torch, on a CPU")
     options = parser.parse_args(arguments)
     is_cpu = torch.device(options.device).type == "cpu"

@@ -18,6 +18,7 @@ from compressor.weights import EMBEDDED_MODEL
 from service.access.keyring import Keyring
 from service.admission.decision import AdmissionConfig
 from service.egress import AllowList
+from service.llm.config import AttentionName
 from service.llm.policy import PolicyName, Progressive
 from service.media_settings import ClipsSettings, Part, RecordingSettings, SourcesSettings
 
@@ -144,6 +145,9 @@ class LLMSettings(Replicas):
     )
     notes_gaps: bool = Field(
         False, description="tell a question which part of the stream is no longer held"
+    )
+    attention: AttentionName = Field(
+        "auto", description="kernels: `gather` (any device), `triton` (CUDA), `auto`: what works"
     )
 
     @field_validator("video_keep_ratios")

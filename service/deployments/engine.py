@@ -24,4 +24,5 @@ def engine_config(settings: Settings) -> EngineConfig:
             keep_ratios=limits.video_keep_ratios,
         ),
         notes_gaps=limits.notes_gaps,
+        attention=limits.attention,
     )

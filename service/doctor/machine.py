@@ -4,6 +4,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import av
@@ -101,6 +102,29 @@ def check_device(device: str) -> Finding:
     return Finding("ok", "device", f"{device}: {torch.cuda.get_device_name()}")
 
 
+def check_attention(device: str, name: str, missing: Sequence[str] | None = None) -> Finding:
+    """Whether the LLM's attention can be had on the device.
+
+    Args:
+        device: Of the model.
+        name: `OMNISIFT_LLM__ATTENTION`.
+        missing: What Triton lacks here; None: looked for.
+    """
+    if not device.startswith("cuda"):
+        if name != "triton":
+            return Finding("ok", "attention", "gather")
+        advice = "set OMNISIFT_LLM__ATTENTION=auto"
+        return Finding("fail", "attention", f"Triton's needs CUDA, the device is {device}", advice)
+    if name == "gather":
+        return Finding("ok", "attention", name)
+    missing = list(_missing_of_triton()) if missing is None else missing
+    if missing:
+        advice = "torch's CUDA build brings triton; a compiler: apt-get install gcc libc6-dev"
+        told = f"Triton's kernels cannot be built without {' and '.join(missing)}"
+        return Finding("warn" if name == "auto" else "fail", "attention", told, advice)
+    return Finding("ok", "attention", f"{name}: Triton is tried when a replica starts")
+
+
 def check_ray() -> Iterator[Finding]:
     """Whether Ray is installed and has shared memory to work in; starts nothing."""
     try:
@@ -118,6 +142,13 @@ def shared_memory(free_bytes: int) -> Finding:
         advice = "in a container: --shm-size=1g; Ray else works on disk, which is slow"
         return Finding("warn", "shared mem", told, advice)
     return Finding("ok", "shared mem", told)
+
+
+def _missing_of_triton() -> Iterator[str]:
+    if find_spec("triton") is None:
+        yield "triton"
+    if not any(map(shutil.which, ("gcc", "clang"))):
+        yield "a C compiler"
 
 
 def _is_free(port: int) -> bool:
@@ -149,6 +180,7 @@ def _free_bytes(folder: Path) -> int:
 
 
 __all__ = [
+    "check_attention",
     "check_codecs",
     "check_device",
     "check_http_port",

@@ -39,6 +39,7 @@ def _machine(settings: Settings) -> Iterator[Finding]:
     yield machine.check_udp_ports(settings.ingest.udp_ports, settings.ingest.max_sessions)
     yield machine.check_codecs()
     yield machine.check_device(settings.device)
+    yield machine.check_attention(settings.device, settings.llm.attention)
     yield from machine.check_ray()
 
 

@@ -1,13 +1,16 @@
-"""Limits of the engine. Knows nothing about where they are set."""
+"""Limits of the engine and how it computes. Knows nothing about where they are set."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from service.llm.policy import Policy, Progressive
+
+AttentionName = Literal["auto", "gather", "triton"]
 
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """Limits of the engine.
+    """Limits of the engine, and how it computes.
 
     Attributes:
         num_pages: Pages of the KV cache.
@@ -23,6 +26,7 @@ class EngineConfig:
             another.
         policy: What a context holds within its budget.
         notes_gaps: Whether a question is told which part of the stream is no longer held.
+        attention: Which attention body it takes; see `choose_attention`.
 
     Raises:
         ValueError: On a value out of its range.
@@ -38,6 +42,7 @@ class EngineConfig:
     reserve_ratio: float = 0.125
     policy: Policy = field(default_factory=Progressive)
     notes_gaps: bool = False
+    attention: AttentionName = "auto"
 
     def __post_init__(self) -> None:
         for name in ("num_pages", "page_tokens", "context_tokens", "max_questions"):

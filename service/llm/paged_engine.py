@@ -19,6 +19,7 @@ from compressor.omni.checkpoint import load_config, load_text_model, load_tokeni
 from compressor.tokens import CompressedChunk
 from service.clock import Clock
 from service.errors import EngineUnavailable
+from service.llm.attention_choice import choose_attention
 from service.llm.config import EngineConfig
 from service.llm.context import ContextRules, Horizon
 from service.llm.delivery import Delivery, Stream, resolve, send
@@ -65,14 +66,16 @@ class PagedEngine:
 
         Raises:
             FileNotFoundError: There is no such checkpoint.
-            ValueError: It is damaged.
+            ValueError: It is damaged, or the attention of the config cannot be had.
         """
         thinker = load_config(source)
         chat = ChatLayout(load_tokenizer(source), thinker)
         model, head = load_text_model(source, dtype, device)
         pool = pool_for(model, num_pages=config.num_pages, page_tokens=config.page_tokens)
+        num_heads = model.config.num_attention_heads
+        attention = choose_attention(config.attention, pool, num_heads)
         scheduler = Scheduler(
-            PackedForward(model, head, pool),
+            PackedForward(model, head, pool, attention),
             chat,
             config,
             horizon=Horizon(model.config.max_position_embeddings, trained_ids(thinker)),

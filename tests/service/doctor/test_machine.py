@@ -56,6 +56,26 @@ def test_processor_needs_no_driver() -> None:
     assert machine.check_device("cpu").level == "ok"
 
 
+@pytest.mark.parametrize(
+    ("device", "name", "missing", "level"),
+    [
+        ("cpu", "auto", [], "ok"),
+        ("cpu", "triton", [], "fail"),
+        ("cuda", "auto", [], "ok"),
+        ("cuda", "auto", ["a C compiler"], "warn"),
+        ("cuda", "triton", ["triton"], "fail"),
+        ("cuda:1", "gather", ["triton"], "ok"),
+    ],
+)
+def test_attention_by_triton_needs_a_gpu_and_a_compiler(
+    device: str, name: str, missing: list[str], level: str
+) -> None:
+    finding = machine.check_attention(device, name, missing)
+
+    assert finding.level == level
+    assert all(each in finding.message for each in missing if level != "ok")
+
+
 def test_ray_is_installed_here() -> None:
     assert next(machine.check_ray()).level == "ok"
 

@@ -5,12 +5,17 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
 
 from service.sessions.redis_server import (
     RedisServer,
     bundled_redis_server,
     start_redis_server,
 )
+
+# a busy machine is slow, which no example is to blame for
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,7 @@ def test_frames_equal_offline_exactly_where_nothing_is_far_below_the_loudest() -
     torch.testing.assert_close(streamed(samples, [777] * 60), offline(samples), rtol=0, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     num_samples=st.integers(201, 6000),
     sizes=st.lists(st.integers(0, 2000), max_size=12),

@@ -116,7 +116,7 @@ def test_streamed_ids_equal_upstream(num_grids: int, mel_frames: int) -> None:
     assert torch.equal(ours, theirs)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     num_grids=st.integers(1, 9),
     mel_frames=st.integers(5, 1000),

@@ -1,7 +1,7 @@
 """What stays in context."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.tokens import TokenCounts
@@ -67,7 +67,6 @@ def test_unit_must_be_newer_than_all_held(index: int) -> None:
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
-@settings(deadline=None)
 @given(sizes=SIZES, max_tokens=st.integers(60, 300), gaps=st.lists(st.integers(1, 9), max_size=40))
 def test_state_is_a_function_of_what_came(
     policy: Policy, sizes: list[tuple[int, int]], max_tokens: int, gaps: list[int]
@@ -97,7 +96,6 @@ def test_state_is_a_function_of_what_came(
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
-@settings(deadline=None)
 @given(sizes=SIZES, cut=st.integers(0, 40))
 def test_end_of_the_stream_and_its_sinks_give_the_same_state(
     policy: Policy, sizes: list[tuple[int, int]], cut: int
@@ -197,7 +195,6 @@ def test_tokens_given_up_do_not_come_back_with_the_budget() -> None:
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=str)
-@settings(deadline=None)
 @given(sizes=SIZES, num_tokens=st.integers(0, 200))
 def test_context_can_be_made_as_small_as_need_be(
     policy: Policy, sizes: list[tuple[int, int]], num_tokens: int
@@ -267,7 +264,6 @@ def test_chunk_is_described_by_the_rules() -> None:
     assert build_rules().unit(build_chunk(4)).start_id == 8 * IDS_PER_S
 
 
-@settings(deadline=None)
 @given(
     st.integers(0, 10_000_000),
     st.sampled_from([400, 1000, 32_768, 131_072]),

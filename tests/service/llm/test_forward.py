@@ -55,7 +55,7 @@ def test_stream_in_pieces_equals_one_shot(
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 40))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_random_mixed_batches_equal_one_shot(thinker: Thinker, seed: int, page_tokens: int) -> None:
     forward = build_forward(num_pages=400, page_tokens=page_tokens)
     streams = [build_stream(seed % 1000 + number, num_chunks=2) for number in range(4)]

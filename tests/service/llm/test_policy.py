@@ -1,7 +1,7 @@
 """What policies let a context hold, on random streams and on small ones written out."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.tokens import TokenCounts
@@ -28,7 +28,6 @@ def totals(plan: list[TokenCounts]) -> list[int]:
     return [counts.total for counts in plan]
 
 
-@settings(deadline=None)
 @given(SIZES, POLICIES, st.integers(1, 400))
 def test_budget_is_never_exceeded(
     sizes: list[tuple[int, int]], policy: Policy, max_tokens: int
@@ -41,7 +40,6 @@ def test_budget_is_never_exceeded(
         assert 0 <= counts.audio <= audio
 
 
-@settings(deadline=None)
 @given(SIZES, POLICIES, st.integers(1, 400))
 def test_newer_units_never_give_an_older_one_tokens_back(
     sizes: list[tuple[int, int]], policy: Policy, max_tokens: int
@@ -56,7 +54,6 @@ def test_newer_units_never_give_an_older_one_tokens_back(
             assert new.audio <= old.audio
 
 
-@settings(deadline=None)
 @given(SIZES, POLICIES, st.integers(1, 400), st.data())
 def test_end_of_a_stream_and_its_sinks_decide_alone(
     sizes: list[tuple[int, int]], policy: Policy, max_tokens: int, data: st.DataObject
@@ -71,7 +68,6 @@ def test_end_of_a_stream_and_its_sinks_decide_alone(
     assert rest == whole[: len(sinks)] + whole[cut:]
 
 
-@settings(deadline=None)
 @given(SIZES, POLICIES, st.integers(1, 400))
 def test_full_means_that_nothing_older_is_held(
     sizes: list[tuple[int, int]], policy: Policy, max_tokens: int
@@ -84,7 +80,6 @@ def test_full_means_that_nothing_older_is_held(
             assert set(totals(plan[policy.num_sinks : cut])) <= {0}
 
 
-@settings(deadline=None)
 @given(SIZES, st.floats(0.1, 0.9), st.integers(1, 400))
 def test_audio_outlives_video(
     sizes: list[tuple[int, int]], video_ratio: float, max_tokens: int
@@ -98,7 +93,6 @@ def test_audio_outlives_video(
     assert even == sorted(even)  # where rounding plays no part, the older the fainter
 
 
-@settings(deadline=None)
 @given(SIZES, POLICIES, st.integers(1, 400), st.tuples(st.integers(0, 40), st.integers(0, 20)))
 def test_admitted_unit_loses_no_audio_when_it_comes(
     sizes: list[tuple[int, int]], policy: Policy, max_tokens: int, size: tuple[int, int]

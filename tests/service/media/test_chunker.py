@@ -197,7 +197,7 @@ def test_memory_is_bounded_when_one_track_runs_ahead() -> None:
     assert chunker.num_open == 3
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.booleans(), st.integers(-5, 200), st.integers(0, 20)), min_size=1, max_size=60

@@ -2,7 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from compressor.tokens import TokenCounts
@@ -60,8 +60,6 @@ def stored(session: Session, **extra: str) -> dict[bytes, bytes]:
     return {k.encode(): v.encode() for k, v in (encode_session(session) | extra).items()}
 
 
-# the first text drawn makes a table of all characters, once, and slowly on a busy machine
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(SESSIONS)
 def test_session_comes_back(session: Session) -> None:
     assert decode_session(SID, stored(session), now_ms=0) == session

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import pytest
 import redis
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -186,10 +186,5 @@ def test_log_behaves_as_its_model(redis_url: str) -> None:
 
     run_state_machine_as_test(
         Machine,
-        settings=settings(
-            max_examples=40,
-            stateful_step_count=25,
-            deadline=None,
-            suppress_health_check=[HealthCheck.too_slow],
-        ),
+        settings=settings(max_examples=40, stateful_step_count=25),
     )

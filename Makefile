@@ -52,7 +52,7 @@ docs-serve: .venv/ready  ## the same on http://127.0.0.1:8088, made again as pag
 	$(PY) -m mkdocs serve -q --strict -a 127.0.0.1:8088
 
 test: check system   ## everything: unit, real Redis, real Ray cluster, WebRTC peers, Chromium
-	$(PY) -m pytest -n 2 --dist loadgroup
+	$(PY) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
 long: .venv/ready system ## the tests that `test` leaves out for their length: faults, updates, scaling
 	$(PY) -m pytest -m long

@@ -56,5 +56,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_starts_cluster, reverse=True)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to run where xdist has not read the groups: every worker would start clusters."""
+    is_grouped = session.config.getoption("loadgroup", default=False)
+    for item in session.items if is_grouped else ():
+        if _starts_cluster(item) and not item.nodeid.endswith("@cluster"):
+            raise pytest.UsageError("pytest-xdist does not group tests with this pytest")
+
+
 def _starts_cluster(item: pytest.Item) -> bool:
     return item.get_closest_marker("ray") is not None

@@ -20,7 +20,7 @@ from service.settings import (
 from tests.otlp import Collector, collecting
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """The service's Redis: Debian's server, which loses nothing when it is killed."""
     binary = find_redis_server()
@@ -31,20 +31,20 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def redis_of_service(own_redis: RedisServer) -> str:
     """URL of the service's Redis."""
     return own_redis.url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def collector() -> Iterator[Collector]:
     """Where the service sends its traces."""
     with collecting() as collector:
         yield collector
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def settings(redis_of_service: str, collector: Collector) -> Settings:
     """Two replicas of compressor and LLM, one of everything else."""
     return Settings(
@@ -61,7 +61,7 @@ def settings(redis_of_service: str, collector: Collector) -> Settings:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service_url(settings: Settings) -> Iterator[str]:
     """Base URL of the service."""
     export_ray_environment()

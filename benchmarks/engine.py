@@ -51,6 +51,7 @@ class Plan:
         num_references: Runs of transformers.
         stock_batches: Batches that transformers decodes.
         attention: The engine's attention body.
+        cuda_graphs: Whether it captures decode steps.
     """
 
     shape: ChunkShape
@@ -60,6 +61,7 @@ class Plan:
     num_references: int
     stock_batches: Sequence[int]
     attention: AttentionName
+    cuda_graphs: bool
 
     @property
     def minute_tokens(self) -> int:
@@ -107,6 +109,7 @@ class Bench:
             max_questions=2 * max(BATCHES),
             policy=Fifo(),  # so that a context is as long as its stream, up to the budget
             attention=self._plan.attention,
+            cuda_graphs=self._plan.cuda_graphs,
         )
         return LiveBench(self._models, self._text, self._plan.shape, config)
 
@@ -231,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     bench = Bench(models, hardware, _plan(options))
     found = asyncio.run(bench.measure())
     print(f"\nthis process worked {time.process_time():.0f} s")
-    names = ("size", "dtype", "attention")
+    names = ("size", "dtype", "attention", "eager")
     summary = {"benchmark": "engine"} | {name: getattr(options, name) for name in names} | found
     print(json.dumps(summary | {"hardware": asdict(bench.hardware), "torch": torch.__version__}))
 
@@ -252,6 +255,7 @@ def _plan(options: argparse.Namespace) -> Plan:
         # of 7B, 32 contexts beside the engine's own would not fit into 80 GB
         stock_batches=(1, 16) if options.quick or is_large else BATCHES,
         attention=options.attention,
+        cuda_graphs=not options.eager,
     )
 
 
@@ -264,6 +268,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", default=None, choices=SIZES, help="default: 7b on a GPU")
     parser.add_argument("--model", type=Path, help="checkpoint folder, in place of --size's model")
     parser.add_argument("--attention", default="auto", choices=get_args(AttentionName))
+    parser.add_argument("--eager", action="store_true", help="without CUDA graphs")
     parser.add_argument("--threads", type=int, default=1, help="of torch, on a CPU")
     options = parser.parse_args(arguments)
     is_cpu = torch.device(options.device).type == "cpu"

@@ -8,10 +8,10 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from benchmarks.models import Models
-from service.llm.attention_choice import choose_attention
+from service.llm.assembly import build_forward
 from service.llm.config import EngineConfig
 from service.llm.context import Horizon
-from service.llm.forward import PackedForward, pool_for
+from service.llm.forward import pool_for
 from service.llm.scheduler import Scheduler
 
 
@@ -28,10 +28,8 @@ def build_scheduler(
     model, head = text
     chat = models.chat()
     chat.stop_ids = frozenset()
-    pool = pool_for(model, num_pages=config.num_pages, page_tokens=config.page_tokens)
-    attention = choose_attention(config.attention, pool, int(model.config.num_attention_heads))
     return Scheduler(
-        PackedForward(model, head, pool, attention),
+        build_forward(model, head, config),
         chat,
         config,
         # no answer is read, so that streams may be longer than those the model was trained with

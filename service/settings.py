@@ -149,6 +149,7 @@ class LLMSettings(Replicas):
     attention: AttentionName = Field(
         "auto", description="kernels: `gather` (any device), `triton` (CUDA), `auto`: what works"
     )
+    cuda_graphs: bool = Field(True, description="launch a decode step as one, with Triton on CUDA")
 
     @field_validator("video_keep_ratios")
     @classmethod

@@ -25,4 +25,5 @@ def engine_config(settings: Settings) -> EngineConfig:
         ),
         notes_gaps=limits.notes_gaps,
         attention=limits.attention,
+        cuda_graphs=limits.cuda_graphs,
     )

@@ -8,7 +8,7 @@ gets parts, and these are merged.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,38 @@ class AttentionPlan:
     slots: Ints
     pages: Ints
     num_parts: int
+
+    @property
+    def size(self) -> "PlanSize":
+        """Lengths of the tables."""
+        return PlanSize(
+            self.tile_lines,
+            len(self.tiles),
+            len(self.entries),
+            len(self.merges),
+            len(self.slots),
+            len(self.pages),
+            self.num_parts,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSize:
+    """Lengths of an `AttentionPlan`'s tables, and the number of its parts."""
+
+    tile_lines: int
+    tiles: int
+    entries: int
+    merges: int
+    rows: int
+    pages: int
+    parts: int
+
+    def fits_into(self, room: "PlanSize") -> bool:
+        """Whether tables of that size hold it."""
+        return self.tile_lines == room.tile_lines and all(
+            needed <= there for needed, there in zip(astuple(self), astuple(room), strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +120,26 @@ def plan_attention(
         slots=np.concatenate([s.sequence.slots(s.sequence.length, s.num_keys) for s in spans]),
         pages=pages,
         num_parts=int(merges[:, 2].sum()),
+    )
+
+
+def decode_size(
+    num_rows: int, *, tile_lines: int, group: int, num_programs: int, num_pages: int
+) -> PlanSize:
+    """The size of the largest plan for single new tokens, but for those that list pages often.
+
+    Args:
+        num_rows: New tokens.
+        tile_lines: Lines of a tile.
+        group: Query heads of one key head.
+        num_programs: That keep the device busy, over one key head.
+        num_pages: Of the pool.
+    """
+    # each row has a tile of its own and shares one at most; splitting adds less than was wanted
+    num_tiles = 2 * num_rows + num_programs
+    num_entries = num_tiles * min(num_rows, max(1, tile_lines // group))
+    return PlanSize(
+        tile_lines, num_tiles, num_entries, num_rows, num_rows, 2 * num_pages, num_entries
     )
 
 

@@ -27,6 +27,7 @@ class EngineConfig:
         policy: What a context holds within its budget.
         notes_gaps: Whether a question is told which part of the stream is no longer held.
         attention: Which attention body it takes; see `choose_attention`.
+        cuda_graphs: Whether steps of single tokens are captured, where the body is Triton's.
 
     Raises:
         ValueError: On a value out of its range.
@@ -43,6 +44,7 @@ class EngineConfig:
     policy: Policy = field(default_factory=Progressive)
     notes_gaps: bool = False
     attention: AttentionName = "auto"
+    cuda_graphs: bool = True
 
     def __post_init__(self) -> None:
         for name in ("num_pages", "page_tokens", "context_tokens", "max_questions"):

@@ -6,6 +6,7 @@ Knows nothing about sessions, questions or sampling.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -60,6 +61,14 @@ def pool_for(model: PreTrainedModel, *, num_pages: int, page_tokens: int) -> Pag
     )
 
 
+class DecodeRunner(Protocol):
+    """Another way to run the layers of a step of single tokens."""
+
+    def run(self, embeds: Tensor, positions: Tensor, spans: Sequence[Span]) -> Tensor | None:
+        """Run them, or do nothing and return None; see `DecodeGraphs.run`."""
+        ...
+
+
 class PackedForward:
     """The text model and its head over one page pool."""
 
@@ -69,12 +78,14 @@ class PackedForward:
         head: nn.Module,
         pool: PagePool,
         attention: AttentionBody = GatherAttention,
+        decodes: DecodeRunner | None = None,
     ) -> None:
         use_paged_attention(text_model)
         self.pool = pool
         self._model = text_model
         self._head = head
         self._attention = attention
+        self._decodes = decodes
 
     @property
     def hidden_size(self) -> int:
@@ -120,12 +131,8 @@ class PackedForward:
     def _run(self, segments: Sequence[Segment]) -> list[SegmentResult]:
         spans = _lay_out(segments)
         positions = np.concatenate([segment.inputs.positions for segment in segments], axis=1)
-        hidden = self._model(
-            inputs_embeds=self._embed(segments, spans)[None],
-            position_ids=self.pool.on_device(positions)[:, None],
-            use_cache=False,
-            paged=self._attention(self.pool, spans),
-        ).last_hidden_state[0]
+        embeds = self._embed(segments, spans)
+        hidden = self._layers(embeds, self.pool.on_device(positions), spans)
         last = hidden[[span.stop - 1 for span in spans]]
         is_finite = last.isfinite().all(dim=-1).tolist()
         wanted = [row for row, segment in enumerate(segments) if segment.needs_logits]
@@ -134,6 +141,22 @@ class PackedForward:
             _result(span, logits.get(row), is_finite=is_finite[row])
             for row, span in enumerate(spans)
         ]
+
+    def _layers(self, embeds: Tensor, positions: Tensor, spans: Sequence[Span]) -> Tensor:
+        """`[total, H]`, `[3, total]` -> `[total, H]`."""
+        if self._decodes is not None:
+            hidden = self._decodes.run(embeds, positions, spans)
+            if hidden is not None:
+                return hidden
+        out = self._model(
+            inputs_embeds=embeds[None],
+            position_ids=positions[:, None],
+            use_cache=False,
+            paged=self._attention(self.pool, spans),
+        )
+        hidden = out.last_hidden_state[0]
+        assert isinstance(hidden, Tensor)
+        return hidden
 
     def _embed(self, segments: Sequence[Segment], spans: Sequence[Span]) -> Tensor:
         table = self._model.get_input_embeddings()

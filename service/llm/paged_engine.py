@@ -19,13 +19,12 @@ from compressor.omni.checkpoint import load_config, load_text_model, load_tokeni
 from compressor.tokens import CompressedChunk
 from service.clock import Clock
 from service.errors import EngineUnavailable
-from service.llm.attention_choice import choose_attention
+from service.llm.assembly import build_forward
 from service.llm.config import EngineConfig
 from service.llm.context import ContextRules, Horizon
 from service.llm.delivery import Delivery, Stream, resolve, send
 from service.llm.engine import EngineStats, Finished, Question, TokenDelta
 from service.llm.engine_thread import Command, EngineThread
-from service.llm.forward import PackedForward, pool_for
 from service.llm.jobs import Outcome
 from service.llm.recording import record
 from service.llm.rehearsal import rehearse
@@ -71,11 +70,8 @@ class PagedEngine:
         thinker = load_config(source)
         chat = ChatLayout(load_tokenizer(source), thinker)
         model, head = load_text_model(source, dtype, device)
-        pool = pool_for(model, num_pages=config.num_pages, page_tokens=config.page_tokens)
-        num_heads = model.config.num_attention_heads
-        attention = choose_attention(config.attention, pool, num_heads)
         scheduler = Scheduler(
-            PackedForward(model, head, pool, attention),
+            build_forward(model, head, config),
             chat,
             config,
             horizon=Horizon(model.config.max_position_embeddings, trained_ids(thinker)),

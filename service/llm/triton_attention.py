@@ -6,6 +6,7 @@ Imports triton, which torch's CUDA builds bring with them and its CPU builds do 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 
 import numpy as np
 import torch
@@ -13,7 +14,13 @@ from torch import Tensor
 
 from service.llm import triton_kernels as kernels
 from service.llm.attention import Span
-from service.llm.attention_plan import TILE_LINES, AttentionPlan, plan_attention
+from service.llm.attention_plan import (
+    TILE_LINES,
+    AttentionPlan,
+    PlanSize,
+    decode_size,
+    plan_attention,
+)
 from service.llm.pages import PagePool
 
 LOG2_E = 1.4426950408889634
@@ -52,38 +59,44 @@ def launch_of(dtype: torch.dtype, block_dim: int, tile_lines: int) -> Launch:
     return Launch(64 if is_narrow else 32, num_warps=4 if is_light else 8, num_stages=2)
 
 
-@dataclass(frozen=True, slots=True)
 class Tables:
-    """An `AttentionPlan` on the device, as int32. What is filled up with zeros does nothing.
+    """Room on the device for the tables of plans up to a size, as int32, always in one place.
+
+    What a smaller plan leaves over does nothing: tiles without entries, merges of no parts, rows
+    without a slot.
 
     Attributes:
-        tile_lines: As in the plan, as are the tensors.
-        num_parts: Parts that there is to be room for.
+        size: Of the largest plan; all of its tiles have the same lines.
+        tiles: As in the plan, as are the others.
+        entries: Likewise.
+        merges: Likewise.
+        slots: Likewise.
+        pages: Likewise.
     """
 
-    tile_lines: int
-    tiles: Tensor
-    entries: Tensor
-    merges: Tensor
-    slots: Tensor
-    pages: Tensor
-    num_parts: int
-
-    @classmethod
-    def upload(cls, plan: AttentionPlan, device: torch.device) -> "Tables":
-        """Copy a plan to the device, as one block of memory."""
-        arrays = (plan.tiles, plan.entries, plan.merges, plan.slots, plan.pages)
-        stops = np.cumsum([_aligned(array.size) for array in arrays])
-        block = np.zeros(int(stops[-1]), dtype=np.int32)
-        starts = [0, *stops[:-1].tolist()]
-        for start, array in zip(starts, arrays, strict=True):
-            block[start : start + array.size] = array.ravel()
-        there = torch.from_numpy(block).to(device, non_blocking=True)
-        tiles, entries, merges, slots, pages = (
-            there[start : start + array.size].view(array.shape)
-            for start, array in zip(starts, arrays, strict=True)
+    def __init__(self, size: PlanSize, device: torch.device) -> None:
+        self.size = size
+        shapes = [(size.tiles, 5), (size.entries, 3), (size.merges, 3), (size.rows,), (size.pages,)]
+        sizes = [prod(shape) for shape in shapes]
+        stops = np.cumsum([_aligned(number) for number in sizes]).tolist()
+        self._starts = [0, *stops[:-1]]
+        self._block = torch.empty(stops[-1], dtype=torch.int32, device=device)
+        self.tiles, self.entries, self.merges, self.slots, self.pages = (
+            self._block[start : start + number].view(shape)
+            for start, number, shape in zip(self._starts, sizes, shapes, strict=True)
         )
-        return cls(plan.tile_lines, tiles, entries, merges, slots, pages, plan.num_parts)
+
+    def load(self, plan: AttentionPlan) -> None:
+        """Copy a plan that fits to the device, as one block of memory."""
+        assert plan.size.fits_into(self.size), f"{plan.size} does not fit into {self.size}"
+        arrays = (plan.tiles, plan.entries, plan.merges, plan.slots, plan.pages)
+        # pages come last: those that are not used need not be copied
+        block = np.zeros(self._starts[-1] + plan.pages.size, dtype=np.int32)
+        for start, array in zip(self._starts, arrays, strict=True):
+            block[start : start + array.size] = array.ravel()
+        slots = self._starts[3]
+        block[slots + plan.slots.size : slots + self.size.rows] = -1
+        self._block[: block.size].copy_(torch.from_numpy(block), non_blocking=True)
 
 
 class TritonAttention:
@@ -102,7 +115,7 @@ class TritonAttention:
         self._write(key, value, keys, values)
         num_heads, num_rows, head_dim = query.shape
         out = query.new_empty(num_rows, num_heads, head_dim)
-        num_parts = max(self._tables.num_parts, 1)
+        num_parts = max(self._tables.size.parts, 1)
         parts = query.new_empty((num_parts, num_heads, head_dim), dtype=torch.float32)
         weights = query.new_empty((num_parts, num_heads), dtype=torch.float32)
         self._attend(query, keys, values, out, parts, weights, scale)
@@ -148,7 +161,7 @@ class TritonAttention:
     ) -> None:
         tables = self._tables
         _, page_tokens, num_kv_heads, head_dim = keys.shape
-        launch = launch_of(query.dtype, padded_dim(head_dim), tables.tile_lines)
+        launch = launch_of(query.dtype, padded_dim(head_dim), tables.size.tile_lines)
         kernels.attend[(len(tables.tiles), num_kv_heads)](
             query,
             keys,
@@ -167,7 +180,7 @@ class TritonAttention:
             PAGE_TOKENS=page_tokens,
             HEAD_DIM=head_dim,
             BLOCK_DIM=padded_dim(head_dim),
-            BLOCK_LINES=tables.tile_lines,
+            BLOCK_LINES=tables.size.tile_lines,
             BLOCK_KEYS=launch.block_keys,
             num_warps=launch.num_warps,
             num_stages=launch.num_stages,
@@ -187,7 +200,10 @@ class TritonBody:
     num_programs: int | None = None
 
     def __call__(self, pool: PagePool, spans: Sequence[Span]) -> TritonAttention:
-        return TritonAttention(pool, Tables.upload(self.plan(pool, spans), pool.keys.device))
+        plan = self.plan(pool, spans)
+        tables = Tables(plan.size, pool.keys.device)
+        tables.load(plan)
+        return TritonAttention(pool, tables)
 
     def plan(self, pool: PagePool, spans: Sequence[Span]) -> AttentionPlan:
         """Lay out a forward for this device."""
@@ -195,8 +211,22 @@ class TritonBody:
             spans,
             num_heads=self.num_heads,
             num_kv_heads=pool.keys.shape[3],
-            num_programs=self.num_programs or _num_programs(pool.keys.device),
+            num_programs=self._programs(pool),
         )
+
+    def decode_size(self, pool: PagePool, num_rows: int, tile_lines: int) -> PlanSize:
+        """The size of any plan for so many single new tokens, in tiles of so many lines."""
+        num_kv_heads = pool.keys.shape[3]
+        return decode_size(
+            num_rows,
+            tile_lines=tile_lines,
+            group=self.num_heads // num_kv_heads,
+            num_programs=-(-self._programs(pool) // num_kv_heads),
+            num_pages=pool.num_pages,
+        )
+
+    def _programs(self, pool: PagePool) -> int:
+        return self.num_programs or _num_programs(pool.keys.device)
 
 
 def padded_dim(head_dim: int) -> int:

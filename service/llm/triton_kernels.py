@@ -28,12 +28,12 @@ def write(
     BLOCK_HEADS: tl.constexpr,
     BLOCK_DIM: tl.constexpr,
 ):
-    """Copy one new token's key and value to its slot. Grid: rows."""
+    """Copy one new token's key and value to its slot, if it has one. Grid: rows."""
     row = tl.program_id(0).to(tl.int64)
     slot = tl.load(slots + row).to(tl.int64)
     head = tl.arange(0, BLOCK_HEADS)[:, None]
     dim = tl.arange(0, BLOCK_DIM)[None, :]
-    is_there = (head < NUM_KV_HEADS) & (dim < HEAD_DIM)
+    is_there = (head < NUM_KV_HEADS) & (dim < HEAD_DIM) & (slot >= 0)
     target = (slot * NUM_KV_HEADS + head) * HEAD_DIM + dim
     new_key = tl.load(key + row * key_row_stride + head * key_head_stride + dim, mask=is_there)
     tl.store(keys + target, new_key, mask=is_there)
@@ -176,4 +176,5 @@ def merge(
         total = total * fading + share
         top = new_top
     target = out + (row * NUM_HEADS + head) * HEAD_DIM + dim
+    total = tl.where(count > 0, total, 1.0)
     tl.store(target, (mixed / total).to(out.dtype.element_ty), mask=is_dim)

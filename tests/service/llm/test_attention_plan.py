@@ -1,6 +1,7 @@
 """Plans read back as a kernel would: which keys each row meets, and where its result goes."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from service.llm.attention_plan import (
     MIN_PIECE,
     PIECE_STEP,
     AttentionPlan,
+    decode_size,
     piece_keys,
     plan_attention,
 )
@@ -78,6 +80,33 @@ def test_parts_of_a_row_are_its_own_and_merged(sizes: list[Size], forks: list[in
     assert sorted(part for numbers in merged.values() for part in numbers) == list(
         range(plan.num_parts)
     )
+
+
+@given(
+    sizes=st.lists(st.tuples(st.integers(0, 900), st.just(1)), min_size=1, max_size=9),
+    forks=st.lists(st.integers(0, 40), max_size=12),
+    group=st.sampled_from([1, 3, 7]),
+    num_programs=st.sampled_from([1, 8, 300]),
+)
+@settings(max_examples=60, deadline=None)
+def test_every_plan_for_single_tokens_fits_into_what_is_foreseen(
+    sizes: list[Size], forks: list[int], group: int, num_programs: int
+) -> None:
+    pool = make_pool(16)
+    spans = make_spans(pool, sizes, forks)
+
+    plan = plan_attention(spans, num_heads=2 * group, num_kv_heads=2, num_programs=num_programs)
+
+    room = decode_size(
+        len(spans),
+        tile_lines=plan.tile_lines,
+        group=group,
+        num_programs=-(-num_programs // 2),
+        num_pages=pool.num_pages,
+    )
+    assert plan.size.fits_into(room)
+    assert not plan.size.fits_into(replace(room, tiles=len(plan.tiles) - 1))
+    assert not plan.size.fits_into(replace(room, tile_lines=2 * plan.tile_lines))
 
 
 def test_no_tile_is_wider_than_its_lines() -> None:

@@ -1,7 +1,8 @@
 """Watch rules over a real engine and a real Redis."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 
 import pytest
@@ -13,7 +14,7 @@ from service.llm.paged_engine import PagedEngine
 from service.llm.watch import RuleWatch, match_data, yes_no_question
 from service.llm.worker import LLMWorker
 from service.metrics import Metrics
-from service.sessions.record import ChunkRecord, Rule, SessionConfig, SessionId, Stage
+from service.sessions.record import ChunkRecord, Rule, RuleState, SessionConfig, SessionId, Stage
 from service.sessions.redis_store import RedisSessionStore
 from tests.eventually import eventually
 from tests.records import make_record
@@ -152,9 +153,16 @@ async def test_rule_that_goes_on_fires_no_second_time_where_the_session_moves(
 
 
 async def test_chunk_is_judged_once_by_two_replicas_at_the_same_time(
-    store: RedisSessionStore, metrics: Metrics
+    store: RedisSessionStore, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await store.add_rule(A, make_rule(), max_rules=4)
+    read, both = store.watched, asyncio.Barrier(2)
+
+    async def read_together(session_id: SessionId) -> Sequence[tuple[Rule, RuleState]]:
+        found = await read(session_id)
+        await both.wait()  # neither settles before the other has read
+        return found
+
     async with AsyncExitStack() as stack:
         watches = []
         for _ in range(2):
@@ -164,9 +172,11 @@ async def test_chunk_is_judged_once_by_two_replicas_at_the_same_time(
             await engine.append(A, build_chunk(0, seed=1))
             watches.append(RuleWatch(engine, store, metrics, time.time, outbox=None))
             stack.push_async_callback(watches[-1].aclose)
-        for watch in watches:
-            watch.see(A, make_chunk(0))
-        await eventually(lambda: count(metrics, "matched") + count(metrics, "late") == 2)
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "watched", read_together)
+            for watch in watches:
+                watch.see(A, make_chunk(0))
+            await eventually(lambda: count(metrics, "matched") + count(metrics, "late") == 2)
         # a third comes when all is over: it does not even ask
         watches[0].see(A, make_chunk(0))
         await eventually(lambda: not watches[0].num_visits)

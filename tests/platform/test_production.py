@@ -22,7 +22,7 @@ from tests.platform.kustomize import ROOT
 from tests.platform.production import token
 from tests.platform.promtool import promtool
 
-pytestmark = [pytest.mark.ray, pytest.mark.redis, pytest.mark.webrtc]
+pytestmark = [pytest.mark.long, pytest.mark.ray, pytest.mark.redis, pytest.mark.webrtc]
 
 # of what the embedded model was trained with, a part is left for the question
 TRAINED_S = 0.8 * load_config(EMBEDDED_MODEL).trained_stream_s
@@ -74,7 +74,6 @@ async def test_a_live_session_runs_through_it(url: str) -> None:
     promtool("check", "metrics", stdin=text)
 
 
-@pytest.mark.long
 async def test_replicas_follow_live_sessions_and_the_last_one_goes_on(url: str) -> None:
     async def are(number: int) -> bool:
         return await num_llm_replicas(url) == number

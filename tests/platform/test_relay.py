@@ -14,7 +14,7 @@ from tests.local import LocalBackend, fake_backend, served
 from tests.platform.turnserver import SECRET, arguments_of, turn_server
 from tests.webrtc import Camera, Microphone, Publisher
 
-pytestmark = [pytest.mark.redis, pytest.mark.webrtc]
+pytestmark = [pytest.mark.long, pytest.mark.redis, pytest.mark.webrtc]
 
 LEAST_FRAMES = {"video": 20, "audio": 100}
 LEAST_BYTES = 20_000  # of these frames: a tone in Opus, and pictures in VP8

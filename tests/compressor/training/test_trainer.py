@@ -38,9 +38,14 @@ def test_equal_seeds_train_to_equal_weights(layout: ChatLayout, geometry: Geomet
 
 @pytest.mark.parametrize("stage", [READ, SIFTED], ids=["towers too", "frozen towers"])
 def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(
-    layout: ChatLayout, geometry: Geometry, stage: Stage, tmp_path: Path
+    layout: ChatLayout,
+    geometry: Geometry,
+    stage: Stage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole, _ = train(layout, geometry, stage, 52)
+    monkeypatch.setattr("compressor.training.trainer._REPORT_EVERY", 5)
+    whole, _ = train(layout, geometry, stage, 7)
     cut = Trainer(Student(geometry, 3), layout, CONFIG, torch.device("cpu"))
 
     def stop(record: dict[str, object]) -> None:
@@ -49,12 +54,12 @@ def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cut.train(stage, Progress(52, None), itertools.count().__next__, stop)
+        cut.train(stage, Progress(7, None), itertools.count().__next__, stop)
     resumed = Trainer(Student(geometry, 9), layout, CONFIG, torch.device("cpu"))
     _, place = load_place(tmp_path / "place.safetensors", resumed.student)
-    resumed.train(stage, Progress(52, None), itertools.count().__next__, lambda _: None, place)
+    resumed.train(stage, Progress(7, None), itertools.count().__next__, lambda _: None, place)
 
-    assert place.number == 50
+    assert place.number == 5
     found = resumed.student.state_dict()
     assert all(torch.equal(tensor, found[n]) for n, tensor in whole.student.state_dict().items())
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 from clients.sdk import AsyncClient
+from clients.sdk.events import ChunkEvent
 from service.api.app import ApiConfig, create_app
 from service.api.replays import ReplaysConfig
 from service.ingest.config import IngestConfig, SourcesConfig
@@ -57,12 +59,11 @@ async def recording(backend: LocalBackend, client: AsyncClient, tmp_path: Path) 
     session = await client.create_session(**options)  # type: ignore[arg-type]  # both are strings
     session_id = SessionId(session.id)
 
-    async def has_chunks() -> bool:
-        return (await client.get_session(session.id)).chunks >= 2
-
     recording_id = await backend.ingest.record(session_id, 60.0)
     await play(backend.ingest, session_id, [*make_video(0, 4, fps=2), *make_audio(0, 4)])
-    await eventually(has_chunks)
+    async with asyncio.timeout(20), aclosing(client.events(session.id)) as feed:
+        events = (event async for event in feed if isinstance(event, ChunkEvent))
+        assert [(await anext(events)).index for _ in range(2)] == [0, 1]  # both are in context
     await client.ask(session.id, "what ?", max_tokens=3)
     await client.end_session(session.id)
     path = await fetch(backend.ingest, session_id, recording_id, tmp_path / "a.mkv")

@@ -1,7 +1,5 @@
 """Attention by Triton on CUDA: equal to softmax over each token's keys, in any mix."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
@@ -22,14 +20,6 @@ MIXES: list[tuple[list[Size], list[int]]] = [
     ([(2600, 1), (0, 64)], [0, 1, 16, 40, 41, 42, 43, 44, 45, 46, 47]),
     ([(length, 1) for length in (1, 15, 16, 17, 63, 64, 65, 255, 256, 257)], []),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _exact_products() -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    yield
-    torch.set_float32_matmul_precision(before)
 
 
 def make_pool(sizes: tuple[int, int, int], dtype: torch.dtype, page_tokens: int = 16) -> PagePool:

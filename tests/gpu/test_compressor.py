@@ -1,6 +1,5 @@
 """The compressor on CUDA: equal to the CPU, batch equal to loop, no wait where promised."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -16,14 +15,6 @@ pytestmark = [
 HIDDEN_SIZE = 2048
 PROFILES = pytest.mark.parametrize("profile", PROFILE_NAMES)
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-
-
-@pytest.fixture(autouse=True)
-def _exact_products() -> Iterator[None]:
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    yield
-    torch.set_float32_matmul_precision(before)
 
 
 def make_compressor(profile: str) -> TokenCompressor:

@@ -88,6 +88,7 @@ class BatchConfig:
         is_crowded: Whether scenes are crowds, see `draw_crowd`.
         speech_share: See `draw_scene`; where it is 1, words are asked about most.
         noise_share: See `draw_scene`.
+        has_all_pairs: See `draw_scene`; for what is encoded by `composition`.
     """
 
     durations_s: tuple[int, ...]
@@ -101,6 +102,7 @@ class BatchConfig:
     is_crowded: bool = False
     speech_share: float = 0.0
     noise_share: float = 0.0
+    has_all_pairs: bool = False
 
 
 class BatchStream(IterableDataset[Batch]):
@@ -142,6 +144,7 @@ def _draw(config: BatchConfig, seed: int, duration_s: float) -> Scene:
         nameless_share=nameless,
         speech_share=config.speech_share,
         noise_share=config.noise_share,
+        has_all_pairs=config.has_all_pairs,
     )
 
 

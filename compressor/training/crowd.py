@@ -5,6 +5,7 @@ be asked about them. Knows nothing about rendering.
 """
 
 from dataclasses import replace
+from functools import partial
 
 from numpy.random import Generator
 
@@ -36,9 +37,9 @@ def draw_crowd(split: Split, seed: int, duration_s: float, *, nameless_share: fl
         nameless_share: Share of things in colours without a name.
     """
     rng = scene_rng(split, seed)
+    draw_looks = partial(draw_thing, rng, nameless_share, split is Split.TEST)
     things = [
-        _wander_in_cell(rng, draw_thing(rng, split, nameless_share, 0.0, duration_s), cell)
-        for cell in range(_SIDE * _SIDE)
+        _wander_in_cell(rng, draw_looks(0.0, duration_s), cell) for cell in range(_SIDE * _SIDE)
     ]
     sounds, words = _noises(rng, duration_s)
     return Scene(

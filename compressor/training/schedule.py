@@ -33,6 +33,9 @@ class Stage:
         has_frozen_towers: Whether both towers stay as they are; their tokens are then kept and
             used again, see `TrainerConfig.cache_batches`.
         warmup: Share of the stage spent on rising to the peak.
+        has_frozen_model: Whether all that is shipped stays as it is and only the heads learn: what
+            is still random would drag the model about.
+        has_all_pairs: Whether looks that no tower is shown occur, composed; see `composition`.
     """
 
     name: str
@@ -48,6 +51,8 @@ class Stage:
     speech_share: float = 0.0
     noise_share: float = 0.0
     warmup: float = 0.03
+    has_frozen_model: bool = False
+    has_all_pairs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,21 @@ def calibrates_selector(stages: Sequence[Stage]) -> bool:
     return any(
         stage.weights.event > 0 and any(one.rule is Rule.OMNISIFT for one in stage.budgets)
         for stage in stages
+    )
+
+
+def _probes(stage: Stage) -> Stage:
+    """What comes before a stage that starts with new heads on a trained model.
+
+    Linear probing before fine-tuning distorts less of what is there (arXiv 2202.10054).
+    """
+    return replace(
+        stage,
+        name="probes",
+        share=1 - stage.share,
+        learning_rate=1e-2,
+        has_frozen_towers=True,
+        has_frozen_model=True,
     )
 
 
@@ -124,20 +144,10 @@ FROM_SCRATCH = (
     Stage("short", 0.35, 2e-3, (4, 6, 8), (1.0,) * 3, (FULL,), _READ, nameless_share=_NAMELESS),
     Stage("all", 0.6, 1.5e-3, _LENGTHS, _LENGTH_WEIGHTS, (FULL,), _READ, nameless_share=_NAMELESS),
 )
-TOWERS = (
-    Stage(
-        "towers",
-        1.0,
-        1e-3,
-        (4,),
-        (1.0,),
-        (),
-        _SEE,
-        nameless_share=0.5,
-        is_crowded=True,
-        warmup=0.05,
-    ),
+_TOWERS = Stage(
+    "towers", 0.98, 1e-3, (4,), (1.0,), (), _SEE, nameless_share=0.5, is_crowded=True, warmup=0.05
 )
+TOWERS = (_probes(_TOWERS), _TOWERS)
 COLOURS = (Stage("colours", 1.0, 8e-4, (4, 6, 8), (1.0,) * 3, (FULL,), _LOOK, nameless_share=0.4),)
 FROZEN = (Stage("frozen", 1.0, 1.5e-3, _LENGTHS, _LENGTH_WEIGHTS, (FULL,), _BIND, True, _NAMELESS),)
 SPOKEN = (
@@ -172,8 +182,22 @@ ADAPTED = (
     ),
 )
 SIFTED = (Stage("sifted", 1.0, 8e-4, _LENGTHS, _LENGTH_WEIGHTS, MIXED, _SIFT, True, _NAMELESS),)
-# what the comparison with random drop needs: everything as in "sifted" but for who chooses
-RANDOM_TRAINED = (replace(SIFTED[0], name="random", budgets=MIXED_RANDOM),)
+# for towers that compose: the text model learns that every colour may have any shape
+_COMPOSED = Stage(
+    "composed",
+    0.97,
+    6e-4,
+    _LENGTHS,
+    _LENGTH_WEIGHTS,
+    MIXED,
+    _ADAPT,
+    has_frozen_towers=True,
+    nameless_share=0.1,
+    has_all_pairs=True,
+)
+COMPOSED = (_probes(_COMPOSED), _COMPOSED)
+# what the comparison with random drop needs: everything as in "composed" but for who chooses
+RANDOM_TRAINED = tuple(replace(stage, budgets=MIXED_RANDOM) for stage in COMPOSED)
 PLANS = {
     "scratch": FROM_SCRATCH,
     "towers": TOWERS,
@@ -182,6 +206,7 @@ PLANS = {
     "spoken": SPOKEN,
     "adapted": ADAPTED,
     "sifted": SIFTED,
+    "composed": COMPOSED,
     "random": RANDOM_TRAINED,
 }
 

@@ -18,7 +18,7 @@ from compressor.training.selection import Budget, Rule, select
 from compressor.training.sounds import mix
 from compressor.training.student import Student, Tokens, keep_all, place
 from compressor.training.towers import patchify
-from compressor.training.visuals import Renderer
+from compressor.training.visuals import FrameScript, Renderer
 
 _MAX_STRENGTH = 10.0  # quantiser step of the worst pictures
 _CODED_SHARE = 0.6
@@ -53,11 +53,17 @@ class Studio:
             batch: What to render.
             is_coded: Whether most batches pass a stand-in for a lossy codec.
         """
-        frames = self._renderer.render(batch.frames, self.generator)
-        if is_coded and self._draw() < _CODED_SHARE:
-            frames = degrade(frames, self._strength(len(batch.tails), len(frames)))
+        patches = self.picture(batch.frames, len(batch.tails), is_coded=is_coded)
         wave = mix(batch.sounds, self.generator, self.device)
-        return patchify(frames), self._mel(wave)
+        return patches, self._mel(wave)
+
+    @torch.no_grad()
+    def picture(self, script: FrameScript, num_clips: int, *, is_coded: bool = True) -> Tensor:
+        """Render the pictures of a batch alone: patches `[B * T, 256, 1176]`."""
+        frames = self._renderer.render(script, self.generator)
+        if is_coded and self._draw() < _CODED_SHARE:
+            frames = degrade(frames, self._strength(num_clips, len(frames)))
+        return patchify(frames)
 
     def _draw(self) -> float:
         return float(torch.rand((), generator=self._choices))

@@ -54,17 +54,19 @@ def draw_scene(
     nameless_share: float = 0.0,
     speech_share: float = 0.0,
     noise_share: float = 0.0,
+    has_all_pairs: bool = False,
 ) -> Scene:
     """Draw one scene; equal arguments give equal scenes.
 
     Args:
-        split: Whose seeds and colour-shape pairs to use.
+        split: Whose seeds to use.
         seed: Number of the scene within the split.
         duration_s: Length, at least 4.
         nameless_share: Share of things in colours without a name: they teach shape apart from the
             colours that have one.
         speech_share: Share of scenes in which words are spoken.
         noise_share: Share of scenes with music or clicks in the background.
+        has_all_pairs: Whether looks of `UNSEEN_PAIRS` occur, as they do in the test split.
 
     Raises:
         ValueError: On a duration under 4 s.
@@ -72,7 +74,7 @@ def draw_scene(
     if duration_s < 4.0:
         raise ValueError(f"a scene lasts at least 4 s, got {duration_s}")
     rng = scene_rng(split, seed)
-    draw_looks = partial(draw_thing, rng, split, nameless_share)
+    draw_looks = partial(draw_thing, rng, nameless_share, has_all_pairs or split is Split.TEST)
     things, sounds = _things(rng, draw_looks, duration_s)
     sounds = _with_off_screen(rng, things, sounds, duration_s)
     # the order of draws is part of what a seed means: whatever is new comes last
@@ -149,13 +151,13 @@ def _place(
 
 
 def draw_thing(
-    rng: Generator, split: Split, nameless_share: float, start_s: float, end_s: float
+    rng: Generator, nameless_share: float, has_all_pairs: bool, start_s: float, end_s: float
 ) -> Thing:
     """Draw the looks of a thing; where it stands is still to be said."""
     while True:
         colour, shape = int(rng.integers(len(COLOURS))), int(rng.integers(len(SHAPES)))
         colour = OTHER if rng.random() < nameless_share else colour
-        if split is Split.TEST or (colour, shape) not in UNSEEN_PAIRS:
+        if has_all_pairs or (colour, shape) not in UNSEEN_PAIRS:
             break
     radius_px = float(rng.uniform(10.0, 14.0))
     return Thing(colour, shape, radius_px, start_s, end_s, (0.0, 0.0), rest_s=start_s)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from compressor.omni.chat import ChatLayout
 from compressor.training.batches import Batch, BatchConfig, BatchStream, loader
+from compressor.training.composition import encode
 from compressor.training.questions import Kind
 from compressor.training.scenes import Split
 from compressor.training.schedule import FULL, Progress, Stage, learning_rate
@@ -96,6 +97,7 @@ class Trainer:
         self._stage: Stage | None = None
         self._validation: list[Batch] = []
         self._cache: list[Example] = []
+        self._cached: BatchConfig | None = None
 
     def train(
         self,
@@ -115,6 +117,7 @@ class Trainer:
                 one per measurement.
             start: Where to go on, with a student as it was there; None: at the stage's beginning.
         """
+        self.student.thinker.requires_grad_(not stage.has_frozen_model)
         for tower in (self.student.vision, self.student.hearing):
             tower.requires_grad_(not stage.has_frozen_towers)
         self._stage, self._validation = stage, []
@@ -124,7 +127,7 @@ class Trainer:
         self.steps_done = start.steps_before + start.number
         window = _Window()
         if stage.has_frozen_towers:
-            self._fill_cache(stage, start.steps_before, clock, report)
+            self._fill_cache(stage, clock, report)
         examples = self._examples(stage, start)
         measured_s = clock()
         start_s = measured_s - start.elapsed_s
@@ -177,7 +180,7 @@ class Trainer:
 
     def _examples(self, stage: Stage, start: Place) -> Iterator[tuple[Batch, Tokens]]:
         if not stage.has_frozen_towers:
-            self._cache = []
+            self._cache, self._cached = [], None
             for number, batch in self._batches(stage, self.steps_done):
                 yield batch, self._encode(batch, number)
         rng = np.random.default_rng(self.config.seed)
@@ -188,12 +191,14 @@ class Trainer:
         order: list[int] = rng.permutation(len(self._cache)).tolist()
         return order
 
-    def _fill_cache(self, stage: Stage, first: int, clock: Clock, report: Report) -> None:
+    def _fill_cache(self, stage: Stage, clock: Clock, report: Report) -> None:
         end_s = clock() + self.config.cache_s
-        if self._cache:
+        wanted = self._batch_config(stage)
+        if wanted == self._cached:
             return
+        self._cache, self._cached = [], wanted
         with torch.no_grad():
-            for number, batch in self._batches(stage, first):
+            for number, batch in self._batches(stage, 0):
                 self._cache.append((batch, self._encode(batch, number)))
                 if len(self._cache) >= self.config.cache_batches or clock() > end_s:
                     return
@@ -201,9 +206,8 @@ class Trainer:
                     report({"stage": stage.name, "cached_batches": len(self._cache)})
 
     def _encode(self, batch: Batch, film: int) -> Tokens:
-        self.studio.load(film)
         with self._mixed_precision():
-            return self.student.encode(*self.studio.shoot(batch))
+            return encode(self.student, self.studio, batch, film)
 
     def _forward(
         self, tokens: Tokens, batch: Batch, budget: Budget | None, weights: Weights
@@ -215,7 +219,11 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.is_bfloat16)
 
     def _batches(self, stage: Stage, first: int) -> Iterator[tuple[int, Batch]]:
-        config = BatchConfig(
+        stream = BatchStream(self._batch_config(stage), self.layout, first)
+        yield from enumerate(loader(stream, self.config.num_workers), first)
+
+    def _batch_config(self, stage: Stage) -> BatchConfig:
+        return BatchConfig(
             stage.durations_s,
             stage.weights_of_lengths,
             self.config.batch_s,
@@ -224,9 +232,8 @@ class Trainer:
             is_crowded=stage.is_crowded,
             speech_share=stage.speech_share,
             noise_share=stage.noise_share,
+            has_all_pairs=stage.has_all_pairs,
         )
-        stream = BatchStream(config, self.layout, first)
-        yield from enumerate(loader(stream, self.config.num_workers), first)
 
     def _step(
         self, optimiser: torch.optim.Optimizer, stage: Stage, example: Example, number: int

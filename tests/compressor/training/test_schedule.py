@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from compressor.training.schedule import (
@@ -7,6 +9,7 @@ from compressor.training.schedule import (
     calibrates_selector,
     learning_rate,
 )
+from compressor.training.selection import Rule
 
 STAGE = Stage("x", 1.0, 1e-3, (4,), (1.0,), warmup=0.1)
 
@@ -36,4 +39,20 @@ def test_plans_are_whole(name: str) -> None:
 def test_only_plans_with_the_selector_in_the_loop_make_its_scores_probabilities() -> None:
     calibrating = {name for name, stages in PLANS.items() if calibrates_selector(stages)}
 
-    assert calibrating == {"spoken", "adapted", "sifted"}
+    assert calibrating == {"spoken", "adapted", "sifted", "composed"}
+
+
+def test_heads_learn_alone_before_a_plan_that_starts_with_new_ones() -> None:
+    for name in ("towers", "composed", "random"):
+        probes, main = PLANS[name]
+        assert probes.has_frozen_model
+        assert probes.has_frozen_towers
+        assert not main.has_frozen_model
+        assert (probes.durations_s, probes.has_all_pairs) == (main.durations_s, main.has_all_pairs)
+
+
+def test_random_drop_is_trained_as_the_selector_is() -> None:
+    as_random = [replace(stage, budgets=PLANS["random"][0].budgets) for stage in PLANS["composed"]]
+
+    assert as_random == list(PLANS["random"])
+    assert {one.rule for one in PLANS["random"][0].budgets} == {Rule.FULL, Rule.RANDOM}

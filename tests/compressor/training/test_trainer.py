@@ -77,6 +77,32 @@ def test_frozen_towers_stay_and_the_rest_learns(layout: ChatLayout, geometry: Ge
     assert {record["rule"] for record in records} == {"full", "omnisift"}
 
 
+def test_only_the_heads_learn_of_a_frozen_model(layout: ChatLayout, geometry: Geometry) -> None:
+    start = Student(geometry, 3).state_dict()
+    stage = replace(SIFTED, weights=Weights(binding=0.5), has_frozen_model=True)
+
+    trainer, _ = train(layout, geometry, stage, 4)
+
+    end = trainer.student.state_dict()
+    moved = {name for name, tensor in end.items() if not torch.equal(tensor, start[name])}
+    assert moved
+    assert all(name.startswith("binding.") for name in moved)
+
+
+def test_stages_that_see_the_same_share_their_tokens(
+    layout: ChatLayout, geometry: Geometry
+) -> None:
+    trainer, records = train(layout, geometry, SIFTED, 1)
+    shared = trainer._cache
+    more = itertools.count().__next__
+
+    trainer.train(replace(SIFTED, name="again"), Progress(1, None), more, records.append)
+    assert trainer._cache is shared
+
+    trainer.train(replace(SIFTED, has_all_pairs=True), Progress(1, None), more, records.append)
+    assert trainer._cache is not shared
+
+
 def test_products_may_be_computed_in_bfloat16(layout: ChatLayout, geometry: Geometry) -> None:
     config = replace(CONFIG, is_bfloat16=True)
     trainer = Trainer(Student(geometry, 3), layout, config, torch.device("cpu"))

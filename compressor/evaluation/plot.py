@@ -11,13 +11,15 @@ from compressor.evaluation.table import Row
 
 def draw(rows: Sequence[Row], path: Path) -> None:
     """Draw one line per method with 95 % intervals; the file's suffix chooses the format."""
-    from matplotlib.figure import Figure  # an optional extra
+    from matplotlib import colormaps  # an optional extra
+    from matplotlib.figure import Figure
 
     lines: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         lines[row.entry.method].append(row)
     figure = Figure(figsize=(9, 6), layout="constrained")
     axes = figure.subplots()
+    axes.set_prop_cycle(color=colormaps["tab20"](range(20)))  # the usual ten are too few
     for method, points in lines.items():
         points = sorted(points, key=lambda row: row.kept_ratio)
         found = [accuracy(row.every_mark) for row in points]

@@ -41,7 +41,8 @@ def encode(student: Student, studio: Studio, batch: Batch, film: int) -> Tokens:
     composed = -video[grids]
     for script in others:
         studio.load(film)
-        composed = composed + student.vision(studio.picture(script, len(batch.tails))[grids])
+        patches = studio.picture(script, len(batch.tails), grids=grids)
+        composed = composed + student.vision(patches)
     video[grids] = composed
     return Tokens(video.view_as(tokens.video), tokens.audio)
 

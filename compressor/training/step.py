@@ -5,7 +5,9 @@ Knows nothing about schedules, files or the clock.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -58,11 +60,27 @@ class Studio:
         return patches, self._mel(wave)
 
     @torch.no_grad()
-    def picture(self, script: FrameScript, num_clips: int, *, is_coded: bool = True) -> Tensor:
-        """Render the pictures of a batch alone: patches `[B * T, 256, 1176]`."""
-        frames = self._renderer.render(script, self.generator)
+    def picture(
+        self,
+        script: FrameScript,
+        num_clips: int,
+        *,
+        is_coded: bool = True,
+        grids: NDArray[np.int64] | None = None,
+    ) -> Tensor:
+        """Render the pictures of a batch alone: patches `[B * T, 256, 1176]`.
+
+        Args:
+            script: What to render, of as many clips as the next says.
+            num_clips: B.
+            is_coded: See `shoot`.
+            grids: Which of the `B * T` grids, ascending; None: all.
+        """
+        only = None if grids is None else (grids[:, None] * 2 + np.arange(2)).flatten()
+        frames = self._renderer.render(script, self.generator, only)
         if is_coded and self._draw() < _CODED_SHARE:
-            frames = degrade(frames, self._strength(num_clips, len(frames)))
+            strength = self._strength(num_clips, len(script.canvas))
+            frames = degrade(frames, strength if only is None else strength[only])
         return patchify(frames)
 
     def _draw(self) -> float:

@@ -148,7 +148,8 @@ class Trainer:
             if clock() - measured_s > self.config.measure_every_s:
                 self._report_accuracy(stage, report)
                 measured_s = clock()
-        self._report_accuracy(stage, report)
+        if not stage.has_frozen_model:
+            self._report_accuracy(stage, report)
 
     def measure(self, budget: Budget) -> dict[str, float]:
         """Accuracy on validation scenes by kind of question; "ALL" is the mean over questions.

@@ -5,7 +5,7 @@ GPU renders faster than it can train. Knows nothing about sound, questions or mo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -143,19 +143,29 @@ class Renderer:
         mix = torch.linspace(0, 1, TEXTURE_BANK).view(-1, 1, 1, 1)
         self._textures = ((fine * (1 - mix) + coarse * mix) * 7.0).to(self.device)
 
-    def render(self, script: FrameScript, generator: torch.Generator | None = None) -> Tensor:
-        """Draw all frames: uint8 `[F, 3, 224, 224]` on the device.
+    def render(
+        self,
+        script: FrameScript,
+        generator: torch.Generator | None = None,
+        only: NDArray[np.int64] | None = None,
+    ) -> Tensor:
+        """Draw frames: uint8 `[F, 3, 224, 224]` on the device.
 
         Args:
             script: What to draw.
             generator: Source of sensor noise, on the same device; None for noiseless pictures.
+            only: Which frames, ascending; they look as they would among all. None: all.
         """
+        num_frames = len(script.canvas)
+        if only is not None:
+            script = _pick(script, only)
         canvases = self._canvases(script)
         frames = self._crop(canvases, script)
         self._stamp(frames, self._to(script.stamps))
         frames *= self._to(script.gain)[:, :, None, None]
         if generator is not None:
-            noise = torch.empty_like(frames).normal_(generator=generator)
+            noise = frames.new_empty(num_frames, *frames.shape[1:]).normal_(generator=generator)
+            noise = noise if only is None else noise[self._to(only)]
             frames += noise.mul_(self._to(script.noise)[:, None, None, None])
         return frames.round_().clamp_(0, 255).to(torch.uint8)
 
@@ -198,6 +208,20 @@ class Renderer:
         inside = _inside(dy - offset[:, 0], dx - offset[:, 1], radius, stamps[:, 4].long())
         alpha = (inside + 0.5).clamp(0, 1)
         _paint(frames, stamps[:, 0].long(), centre.long(), (dy, dx), alpha, stamps[:, 5:8])
+
+
+def _pick(script: FrameScript, frames: NDArray[np.int64]) -> FrameScript:
+    """Keep some frames alone, ascending."""
+    stamps = script.stamps[np.isin(script.stamps[:, 0], frames)].copy()
+    stamps[:, 0] = np.searchsorted(frames, stamps[:, 0])
+    return replace(
+        script,
+        canvas=script.canvas[frames],
+        shift=script.shift[frames],
+        gain=script.gain[frames],
+        noise=script.noise[frames],
+        stamps=stamps,
+    )
 
 
 def _inside(dy: Tensor, dx: Tensor, radius: Tensor, shape: Tensor) -> Tensor:

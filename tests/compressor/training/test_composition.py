@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,9 +108,9 @@ def test_no_unseen_look_is_ever_rendered(
     rendered: list[FrameScript] = []
     render = studio._renderer.render
 
-    def note(script: FrameScript, generator: torch.Generator) -> torch.Tensor:
+    def note(script: FrameScript, *others: Any) -> torch.Tensor:
         rendered.append(script)
-        return render(script, generator)
+        return render(script, *others)
 
     monkeypatch.setattr(studio._renderer, "render", note)
 

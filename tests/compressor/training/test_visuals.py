@@ -93,3 +93,17 @@ def test_a_nameless_colour_is_like_none_that_has_a_name(scene: Scene) -> None:
         thing = replace(scene.things[0], colour=OTHER)
         shown = render(replace(scene, seed=seed, things=(thing,)), 3.0)[0, :, 100, 60]
         assert (named - shown.int()).float().norm(dim=1).min() > 44
+
+
+def test_some_frames_alone_look_as_among_all() -> None:
+    scenes = [draw_scene(Split.TRAIN, seed, 8.0) for seed in (1, 4)]
+    script = pack_frames(scenes, [np.arange(16) / 2] * 2)
+    only = np.array([0, 5, 6, 17, 31])
+
+    every, some = (
+        Renderer().render(script, torch.Generator().manual_seed(3), frames)
+        for frames in (None, only)
+    )
+
+    assert torch.equal(some, every[only])
+    assert not torch.equal(every[0], every[1])

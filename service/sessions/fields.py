@@ -1,12 +1,13 @@
 """Sessions, turns and events to Redis fields and back. Pure: knows the layout, not the server.
 
-Floats are written as Python prints them, which reads back to the same value.
+Floats are written as Python prints them, which reads back to the same value. Fields that this
+version does not know are ignored: during an update old replicas read what new ones write.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from compressor.tokens import TokenCounts
 from service.errors import BadRequest, CorruptRecord
@@ -23,6 +24,9 @@ from service.sessions.record import (
     Stage,
     Turn,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 MAX_CURSOR: Final = 2**64 - 1
 
@@ -63,7 +67,7 @@ def decode_session(session_id: SessionId, fields: Mapping[bytes, bytes], *, now_
     try:
         return Session(
             id=session_id,
-            config=SessionConfig(**json.loads(text["config"])),
+            config=SessionConfig(**_known(SessionConfig, json.loads(text["config"]))),
             status=SessionStatus(text["status"]),
             created_at_s=float(text["created_at_s"]),
             started_at_s=_optional_float(text, "started_at_s"),
@@ -110,8 +114,10 @@ def decode_turn(data: bytes) -> Turn:
         raise CorruptRecord(f"turn: {type(exc).__name__}: {exc}") from exc
 
 
-def _known(kind: type[Turn] | type[Manner], values: dict[str, Any]) -> dict[str, Any]:
+def _known(kind: type["DataclassInstance"], values: object) -> dict[str, Any]:
     """What this version knows of a record: a newer one may have written more."""
+    if not isinstance(values, dict):
+        raise TypeError(f"{kind.__name__} is an object, not {type(values).__name__}")
     return {field.name: values[field.name] for field in fields(kind) if field.name in values}
 
 
@@ -123,7 +129,7 @@ def encode_rule(rule: Rule) -> bytes:
 def decode_rule(data: bytes) -> Rule:
     """The rule of `encode_rule`'s bytes. Raises `CorruptRecord`."""
     try:
-        return Rule(**json.loads(data))
+        return Rule(**_known(Rule, json.loads(data)))
     except (TypeError, ValueError) as exc:
         raise CorruptRecord(f"rule: {type(exc).__name__}: {exc}") from exc
 
@@ -136,7 +142,7 @@ def encode_source(source: KeptSource) -> bytes:
 def decode_source(data: bytes) -> KeptSource:
     """The source of `encode_source`'s bytes. Raises `CorruptRecord`."""
     try:
-        return KeptSource(**json.loads(data))
+        return KeptSource(**_known(KeptSource, json.loads(data)))
     except (TypeError, ValueError) as exc:
         # no more than the kind of error: the data holds passwords
         raise CorruptRecord(f"source: {type(exc).__name__}") from None
@@ -150,7 +156,7 @@ def encode_rule_state(state: RuleState) -> bytes:
 def decode_rule_state(data: bytes) -> RuleState:
     """The state of `encode_rule_state`'s bytes. Raises `CorruptRecord`."""
     try:
-        return RuleState(**json.loads(data))
+        return RuleState(**_known(RuleState, json.loads(data)))
     except (TypeError, ValueError) as exc:
         raise CorruptRecord(f"rule state: {type(exc).__name__}: {exc}") from exc
 

@@ -12,10 +12,13 @@ from service.sessions.fields import (
     check_cursor,
     decode_event,
     decode_rule,
+    decode_rule_state,
     decode_session,
     decode_source,
     decode_turn,
     encode_event,
+    encode_rule,
+    encode_rule_state,
     encode_session,
     encode_source,
     encode_turn,
@@ -23,6 +26,8 @@ from service.sessions.fields import (
 from service.sessions.record import (
     KeptSource,
     Manner,
+    Rule,
+    RuleState,
     Session,
     SessionConfig,
     SessionId,
@@ -160,10 +165,34 @@ def test_damaged_source_is_corrupt_and_keeps_its_password() -> None:
         assert "secret" not in str(raised.value)
 
 
+def newer(data: bytes) -> bytes:
+    """The same as a version would write that has a field more."""
+    return json.dumps({**json.loads(data), "mood": "good"}).encode()
+
+
 def test_a_turn_that_another_version_stored_is_read() -> None:
     stored = json.loads(encode_turn(TURN))
-    newer = {**stored, "mood": "good", "manner": {**stored["manner"], "voice": "low"}}
+    longer = {**stored, "manner": {**stored["manner"], "voice": "low"}}
     del stored["manner"]
 
     assert decode_turn(json.dumps(stored).encode()) == replace(TURN, manner=None)
-    assert decode_turn(json.dumps(newer).encode()) == TURN
+    assert decode_turn(newer(json.dumps(longer).encode())) == TURN
+
+
+def test_what_a_newer_version_stored_is_read() -> None:
+    session = Session(SID, SessionConfig("live"), SessionStatus.LIVE, 1.0)
+    config = newer(stored(session)[b"config"]).decode()
+    rule = Rule("rule_1", "a beep is heard", 0.5, 10.0, 2.0, 1.0)
+    source = KeptSource("src_1", None, "fast", skip_s=4.0, from_index=7)
+    state = RuleState()
+
+    assert decode_session(SID, stored(session, config=config), now_ms=0) == session
+    assert decode_rule(newer(encode_rule(rule))) == rule
+    assert decode_source(newer(encode_source(source))) == source
+    assert decode_rule_state(newer(encode_rule_state(state))) == state
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"3", b'"fired_s"', b"\xff"])
+def test_a_rule_state_that_is_no_object_is_corrupt(data: bytes) -> None:
+    with pytest.raises(CorruptRecord, match="rule state"):
+        decode_rule_state(data)

@@ -78,6 +78,7 @@ def main() -> None:
         arguments.measure_every_s,
         cache_batches=arguments.cache_batches,
         cache_s=arguments.cache_s,
+        asks_again=arguments.ask_again,
         is_bfloat16=arguments.bfloat16,
     )
     trainer = Trainer(student, layout, config, device)
@@ -150,6 +151,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--measure-every-s", type=float, default=60.0)
     parser.add_argument("--cache-batches", type=int, default=1000)
     parser.add_argument("--cache-s", type=float, default=600.0)
+    parser.add_argument(
+        "--ask-again",
+        action=argparse.BooleanOptionalAction,
+        default=not torch.cuda.is_available(),
+        help="ask other questions about cached tokens each time",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--bfloat16",

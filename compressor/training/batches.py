@@ -5,7 +5,7 @@ Holds scripts, not media: the trainer renders them on its device. Knows nothing 
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -31,6 +31,7 @@ AUDIO_TOKENS_PER_S = 25
 TRAINING_WEIGHTS: Mapping[Kind, float] = MappingProxyType(
     {
         Kind.ORDER: 2.0,
+        Kind.COUNT: 4.0,
         Kind.MADE_BY: 2.0,
         Kind.MAKES: 2.0,
         Kind.SEEN_DURING: 2.0,
@@ -123,14 +124,22 @@ class BatchStream(IterableDataset[Batch]):
 
     def batch(self, number: int) -> Batch:
         """Draw batch `number`; equal for equal configurations."""
-        config = self.config
-        rng = np.random.default_rng([config.seed, number])
-        weights = np.asarray(config.weights)
+        rng = np.random.default_rng([self.config.seed, number])
+        return make_batch(self._scenes(rng), self.layout, rng, self.config)
+
+    def ask_again(self, batch: Batch, number: int, turn: int) -> Batch:
+        """Ask other questions about the scenes of batch `number`, in each `turn` others."""
+        scenes = self._scenes(np.random.default_rng([self.config.seed, number]))
+        rng = np.random.default_rng([self.config.seed, number, turn])
+        tails, targets, kinds = _ask(scenes, self.layout, rng, self.config)
+        return replace(batch, tails=tails, targets=targets, kinds=kinds)
+
+    def _scenes(self, rng: Generator) -> list[Scene]:
+        config, weights = self.config, np.asarray(self.config.weights)
         duration_s = int(rng.choice(config.durations_s, p=weights / weights.sum()))
         num_scenes = max(1, config.seconds // duration_s)
         seeds = rng.integers(2**40, size=num_scenes)
-        scenes = [_draw(config, int(seed), float(duration_s)) for seed in seeds]
-        return make_batch(scenes, self.layout, rng, config)
+        return [_draw(config, int(seed), float(duration_s)) for seed in seeds]
 
 
 def _draw(config: BatchConfig, seed: int, duration_s: float) -> Scene:
@@ -159,20 +168,16 @@ def make_batch(
 ) -> Batch:
     """Pack scenes of one duration and questions about them."""
     duration_s = round(scenes[0].duration_s)
-    weights = SPOKEN_WEIGHTS if config.speech_share == 1.0 else TRAINING_WEIGHTS
-    number = num_questions(duration_s)
-    asked = [choose_questions(questions(scene), number, rng, weights) for scene in scenes]
-    texts = [[(paraphrase(one.text, rng), one.answer) for one in row] for row in asked]
-    encoded = [[encode_turn(layout, *turn) for turn in row] for row in texts]
+    tails, targets, kinds = _ask(scenes, layout, rng, config)
     late = rng.random(len(scenes)) < config.shift_share
     times_s = [frame_times(duration_s, rng) for _ in scenes]
     return Batch(
         duration_s=duration_s,
         frames=pack_frames(scenes, times_s),
         sounds=pack_sounds(scenes),
-        tails=np.array([[tail for tail, _ in row] for row in encoded]),
-        targets=np.array([[target for _, target in row] for row in encoded]),
-        kinds=np.array([[int(one.kind) for one in row] for row in asked]),
+        tails=tails,
+        targets=targets,
+        kinds=kinds,
         heard=np.stack([heard_labels(scene) for scene in scenes]),
         bound=np.stack(
             [bound_labels(scene, times) for scene, times in zip(scenes, times_s, strict=True)],
@@ -180,6 +185,22 @@ def make_batch(
             dtype=np.int16,
         ),
         shifts=late * rng.integers(0, config.max_shift, len(scenes)),
+    )
+
+
+def _ask(
+    scenes: Sequence[Scene], layout: ChatLayout, rng: Generator, config: BatchConfig
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Draw questions: tails, targets and kinds as a batch holds them."""
+    weights = SPOKEN_WEIGHTS if config.speech_share == 1.0 else TRAINING_WEIGHTS
+    number = num_questions(round(scenes[0].duration_s))
+    asked = [choose_questions(questions(scene), number, rng, weights) for scene in scenes]
+    texts = [[(paraphrase(one.text, rng), one.answer) for one in row] for row in asked]
+    encoded = [[encode_turn(layout, *turn) for turn in row] for row in texts]
+    return (
+        np.array([[tail for tail, _ in row] for row in encoded]),
+        np.array([[target for _, target in row] for row in encoded]),
+        np.array([[int(one.kind) for one in row] for row in asked]),
     )
 
 

@@ -45,6 +45,8 @@ class TrainerConfig:
         measure_batches: Batches of each measurement.
         cache_batches: Batches whose tokens are kept while the towers are frozen; then they are
             used again in random order.
+        asks_again: Whether other questions are asked about them each time; on a fast device drawing
+            these takes longer than a step.
         cache_s: Time after which no more are added.
         is_bfloat16: Whether products are computed in bfloat16 (weights stay float32).
     """
@@ -56,6 +58,7 @@ class TrainerConfig:
     measure_batches: int = 6
     cache_batches: int = 0
     cache_s: float = 1e9
+    asks_again: bool = False
     is_bfloat16: bool = False
 
 
@@ -185,8 +188,13 @@ class Trainer:
             for number, batch in self._batches(stage, self.steps_done):
                 yield batch, self._encode(batch, number)
         rng = np.random.default_rng(self.config.seed)
-        shuffled = (self._cache[i] for _ in itertools.count() for i in self._shuffle(rng))
-        yield from itertools.islice(shuffled, start.number, None)
+        places = ((turn, i) for turn in itertools.count() for i in self._shuffle(rng))
+        stream = BatchStream(self._batch_config(stage), self.layout)
+        for turn, number in itertools.islice(places, start.number, None):
+            batch, tokens = self._cache[number]
+            if self.config.asks_again and turn:
+                batch = stream.ask_again(batch, number, turn)
+            yield batch, tokens
 
     def _shuffle(self, rng: np.random.Generator) -> list[int]:
         order: list[int] = rng.permutation(len(self._cache)).tolist()

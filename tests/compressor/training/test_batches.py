@@ -31,6 +31,40 @@ def test_batches_are_reproducible_and_differ(layout: ChatLayout) -> None:
     assert one.tails.shape != other.tails.shape or not np.array_equal(one.tails, other.tails)
 
 
+def test_the_same_scenes_can_be_asked_about_again(layout: ChatLayout) -> None:
+    stream = BatchStream(BatchConfig((4, 8), (1.0, 1.0), 16, seed=5), layout)
+    batch = stream.batch(3)
+
+    first, second, other = (
+        stream.ask_again(batch, number, turn) for number, turn in [(3, 1), (3, 2), (4, 1)]
+    )
+
+    assert np.array_equal(first.tails, stream.ask_again(batch, 3, 1).tails)
+    assert not np.array_equal(first.tails, batch.tails)
+    assert not np.array_equal(first.tails, second.tails)
+    assert first.tails.shape == first.targets.shape == batch.tails.shape
+    for asked in (first, second):
+        assert asked.frames is batch.frames
+        assert asked.bound is batch.bound
+    assert not np.array_equal(other.tails[: len(first.tails)], first.tails)
+
+
+def test_the_same_question_has_the_same_answer_again(layout: ChatLayout) -> None:
+    stream = BatchStream(BatchConfig((8,), (1.0,), 8, seed=5), layout)
+    batch = stream.batch(0)
+    answers: dict[tuple[int, ...], set[int]] = {}
+    times_asked = 0
+
+    for asked in (batch, *(stream.ask_again(batch, 0, turn) for turn in range(1, 6))):
+        for tail, target in zip(asked.tails[0], asked.targets[0], strict=True):
+            end = int(np.flatnonzero(target != IGNORED)[0])
+            answers.setdefault(tuple(tail[: end + 1]), set()).add(int(target[end]))
+            times_asked += 1
+
+    assert times_asked > len(answers) > 20
+    assert all(len(found) == 1 for found in answers.values())
+
+
 def test_workers_deal_out_the_same_sequence(layout: ChatLayout) -> None:
     stream = BatchStream(CONFIG, layout)
     alone, shared = iter(loader(stream, 0)), iter(loader(stream, 2))

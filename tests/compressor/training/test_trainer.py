@@ -1,21 +1,25 @@
 import itertools
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from compressor.omni.chat import ChatLayout
 from compressor.omni.geometry import Geometry
+from compressor.training.batches import Batch
 from compressor.training.schedule import FULL, Progress, Stage
 from compressor.training.selection import Budget, Rule
 from compressor.training.snapshot import load_place, save_place
 from compressor.training.step import Weights
-from compressor.training.student import Student
+from compressor.training.student import Student, Tokens
 from compressor.training.trainer import Trainer, TrainerConfig
 
 SIFT = Budget(Rule.OMNISIFT, 0.23, 0.5)
-CONFIG = TrainerConfig(seed=1, batch_s=8, measure_every_s=1e9, measure_batches=1, cache_batches=2)
+CONFIG = TrainerConfig(
+    seed=1, batch_s=8, measure_every_s=1e9, measure_batches=1, cache_batches=2, asks_again=True
+)
 READ = Stage("read", 1.0, 3e-3, (4,), (1.0,), (FULL,), Weights(perception=0.5, binding=0.5))
 SIFTED = Stage("sift", 1.0, 3e-3, (4,), (1.0,), (FULL, SIFT), Weights(event=0.5), True)
 
@@ -101,6 +105,27 @@ def test_stages_that_see_the_same_share_their_tokens(
 
     trainer.train(replace(SIFTED, has_all_pairs=True), Progress(1, None), more, records.append)
     assert trainer._cache is not shared
+
+
+@pytest.mark.parametrize("asks_again", [False, True])
+def test_cached_tokens_may_be_asked_about_anew(
+    asks_again: bool, layout: ChatLayout, geometry: Geometry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(CONFIG, cache_batches=1, asks_again=asks_again)
+    trainer = Trainer(Student(geometry, 3), layout, config, torch.device("cpu"))
+    asked: list[tuple[Batch, Tokens]] = []
+    step = trainer._step
+
+    def note(*arguments: Any) -> tuple[torch.Tensor, ...]:
+        asked.append(arguments[2])
+        return step(*arguments)
+
+    monkeypatch.setattr(trainer, "_step", note)
+
+    trainer.train(SIFTED, Progress(3, None), itertools.count().__next__, lambda _: None)
+
+    assert len({id(tokens) for _, tokens in asked}) == 1
+    assert len({batch.tails.tobytes() for batch, _ in asked}) == (3 if asks_again else 1)
 
 
 def test_products_may_be_computed_in_bfloat16(layout: ChatLayout, geometry: Geometry) -> None:

@@ -83,6 +83,8 @@ def _by_ratio(rows: Sequence[Row]) -> list[Row]:
 
 
 def _table(rows: Sequence[Row], columns: Sequence[tuple[str, Filter]]) -> str:
+    # what nothing was asked about has no column
+    columns = [column for column in columns if any(map(column[1], rows[0].every_mark))]
     head = ["method", "keep ratio", "kept", *(name for name, _ in columns)]
     lines = [head, ["---"] * len(head)]
     for row in rows:

@@ -29,7 +29,7 @@ class DycokeOptions:
             default (merging ratio 0.7), where anchors are kept whole.
     """
 
-    other_share: float = 2.0
+    other_share: float = 0.3
 
 
 class TemporalMerge(Baseline):

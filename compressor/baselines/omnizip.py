@@ -33,11 +33,11 @@ class OmnizipOptions:
             which long embeddings receive more.
     """
 
-    context_ratio: float = 0.3
+    context_ratio: float = 0.05
     min_removed: float = 0.35
     max_removed: float = 0.75
     attention_scale: float = 8.0
-    is_normed: bool = True
+    is_normed: bool = False
 
 
 class AudioGuidedMerge(Baseline):

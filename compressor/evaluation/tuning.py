@@ -26,11 +26,11 @@ GRIDS: Mapping[str, tuple[Options | LiveOptions, ...]] = MappingProxyType(
         "dycoke": tuple(DycokeOptions(share) for share in (0.1, 0.3, 0.5, 1.0, 2.0)),
         "omnizip": (
             *(
-                OmnizipOptions(context_ratio=ratio, attention_scale=scale)
+                OmnizipOptions(context_ratio=ratio, attention_scale=scale, is_normed=True)
                 for ratio, scale in product((0.05, 0.1, 0.2, 0.3), (8.0, 32.0))
             ),
             OmnizipOptions(min_removed=0.55, max_removed=0.55),
-            *(OmnizipOptions(ratio, is_normed=False) for ratio in (0.05, 0.2)),
+            *(OmnizipOptions(ratio) for ratio in (0.05, 0.2)),
         ),
         "tome": (
             *(TomeOptions(share) for share in (0.03, 0.125, 0.25, 0.5)),

@@ -34,4 +34,4 @@ def test_other_text_weights_replace_nothing_else(folder: Path, student: Student)
 
 def test_the_layout_has_the_words_of_the_questions(folder: Path) -> None:
     assert len(load_layout(folder).encode("What color was the ring?")) == 6
-    assert load_config(folder).get_text_config().vocab_size == 544
+    assert load_config(folder).get_text_config().vocab_size == 576

@@ -183,16 +183,13 @@ ADAPTED = (
 )
 SIFTED = (Stage("sifted", 1.0, 8e-4, _LENGTHS, _LENGTH_WEIGHTS, MIXED, _SIFT, True, _NAMELESS),)
 # for towers that compose: the text model learns that every colour may have any shape
-_COMPOSED = Stage(
-    "composed",
-    0.97,
-    6e-4,
-    _LENGTHS,
-    _LENGTH_WEIGHTS,
-    MIXED,
-    _ADAPT,
-    has_frozen_towers=True,
+_COMPOSED = replace(
+    ADAPTED[0],
+    name="composed",
+    share=0.97,
     nameless_share=0.1,
+    speech_share=0.0,
+    noise_share=0.0,
     has_all_pairs=True,
 )
 COMPOSED = (_probes(_COMPOSED), _COMPOSED)

@@ -64,7 +64,8 @@ def stand_ins(
     """
     other = script.stamps.copy()
     for colour, shape in sorted(UNSEEN_PAIRS):
-        rows = is_unseen & (script.stamps[:, _COLOUR] == colour) & (other[:, _SHAPE] == shape)
+        looks = script.stamps[:, [_COLOUR, _SHAPE]]
+        rows = is_unseen & (looks == (colour, shape)).all(1)
         new_colour, new_shape = _other(colour, shape, rng)
         other[rows, _COLOUR], other[rows, _SHAPE] = new_colour, new_shape
         other[rows, _RGB] += _paint(new_colour) - _paint(colour)

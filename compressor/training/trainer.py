@@ -151,8 +151,7 @@ class Trainer:
             if clock() - measured_s > self.config.measure_every_s:
                 self._report_accuracy(stage, report)
                 measured_s = clock()
-        if not stage.has_frozen_model:
-            self._report_accuracy(stage, report)
+        self._report_accuracy(stage, report)
 
     def measure(self, budget: Budget) -> dict[str, float]:
         """Accuracy on validation scenes by kind of question; "ALL" is the mean over questions.
@@ -257,6 +256,8 @@ class Trainer:
         return found.loss.detach(), found.is_right, found.perceived, norm
 
     def _report_accuracy(self, stage: Stage, report: Report) -> None:
+        if stage.has_frozen_model:
+            return  # heads answer nothing
         for budget in dict.fromkeys(stage.budgets):
             report(
                 {

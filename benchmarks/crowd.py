@@ -20,7 +20,6 @@ from compressor.training.scenes import Split
 from compressor.training.timeline import draw_scene
 
 RETRY_S = 1.0  # where the service names no time
-POLL_S = 0.5
 
 
 @dataclass(slots=True)
@@ -104,6 +103,13 @@ async def _visit(client: AsyncClient, clip: Path, visits: Visits) -> None:
 async def _stream(client: AsyncClient, session_id: str, clip: Path, visits: Visits) -> None:
     player = MediaPlayer(str(clip), decode=False)
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    ended = asyncio.Event()
+
+    def note() -> None:
+        if connection.connectionState in ("failed", "closed"):
+            ended.set()
+
+    connection.on("connectionstatechange", note)
     try:
         for track in (player.video, player.audio):
             assert track is not None
@@ -116,8 +122,7 @@ async def _stream(client: AsyncClient, session_id: str, clip: Path, visits: Visi
             RTCSessionDescription(sdp=resource.answer_sdp, type="answer")
         )
         visits.session_ids.append(session_id)
-        while connection.connectionState in ("new", "connecting", "connected"):  # noqa: ASYNC110 (the state has no event to wait for)
-            await asyncio.sleep(POLL_S)
+        await ended.wait()
         visits.num_failed += 1
     finally:
         await connection.close()

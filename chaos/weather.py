@@ -58,7 +58,8 @@ class Network:
         ) -> Any:
             return await original(lambda: self._exposed(protocol_factory()), *args, **options)
 
-        loop.create_datagram_endpoint = create_datagram_endpoint  # type: ignore[method-assign]  # no hook
+        # aioice opens its sockets on the loop and can be given no others
+        loop.create_datagram_endpoint = create_datagram_endpoint  # type: ignore[method-assign]
 
     def _exposed(self, protocol: Any) -> Any:
         made, received = protocol.connection_made, protocol.datagram_received

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from itertools import product
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from compressor.baselines.dtd import DtdOptions
 from compressor.baselines.dycoke import DycokeOptions
@@ -15,6 +16,9 @@ from compressor.config import CrossChunkConfig
 from compressor.evaluation.marks import accuracy
 from compressor.evaluation.methods import LIVE, Entry, LiveOptions
 from compressor.evaluation.table import Row, as_table, cell
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 TUNING_RATIOS = (0.25, 0.15)
 _PHASES = tuple(UniformOptions(phase) for phase in (0.0, 0.25, 0.5, 0.75))
@@ -84,17 +88,19 @@ def tuning_table(rows: Sequence[Row]) -> str:
     return as_table(lines)
 
 
-def describe(options: object) -> str:
-    """Name the options that are not the default ones."""
+def describe(options: "DataclassInstance | None") -> str:
+    """Name the options that are not the default ones; None: all are."""
+    if options is None:
+        return "default"
     if isinstance(options, LiveOptions):
         quiet = [] if options.quiet_score is None else [f"quiet_score={options.quiet_score}"]
         return ", ".join([*_changed(options.rules), *quiet]) or "default"
     return ", ".join(_changed(options)) or "default"
 
 
-def _changed(options: object) -> list[str]:
+def _changed(options: "DataclassInstance") -> list[str]:
     default = type(options)()
-    names = [field.name for field in fields(options)]  # type: ignore[arg-type]  # a dataclass
+    names = [field.name for field in fields(options)]
     pairs = [(name, getattr(options, name), getattr(default, name)) for name in names]
     return [f"{name}={value}" for name, value, usual in pairs if value != usual]
 

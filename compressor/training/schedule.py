@@ -12,6 +12,7 @@ from compressor.training.selection import Budget, Rule
 from compressor.training.step import Weights
 
 _FLOOR = 0.04  # of the peak learning rate, at the end of a stage
+_NO_WEIGHTS = Weights()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Stage:
     durations_s: tuple[int, ...]
     weights_of_lengths: tuple[float, ...]
     budgets: tuple[Budget, ...] = ()
-    weights: Weights = Weights()  # noqa: RUF009 (it is frozen)
+    weights: Weights = _NO_WEIGHTS
     has_frozen_towers: bool = False
     nameless_share: float = 0.0
     is_crowded: bool = False

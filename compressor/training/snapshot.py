@@ -61,7 +61,8 @@ def load_place(path: Path, student: Student) -> tuple[int, Place]:
     moments: dict[str, Tensor] = {}
     with safe_open(path, "pt") as file:
         numbers = file.metadata()
-        for name in file.keys():  # noqa: SIM118 (it is no mapping: without keys() it cannot be iterated)
+        names: list[str] = file.keys()
+        for name in names:
             into = moments if name.startswith(_MOMENT) else tensors
             into[name.removeprefix(_MOMENT)] = file.get_tensor(name)
     _copy(path, tensors, student)

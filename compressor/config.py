@@ -65,7 +65,7 @@ class CrossChunkConfig:
     refresh_chunks: int = 15
     grid_s: float = 1.0
     max_gap_s: float = 0.1
-    audio_anchor_ratio: float = 0.24
+    audio_anchor_ratio: float = 0.1
 
     def __post_init__(self) -> None:
         _check_ratio("anchor_ratio", self.anchor_ratio)

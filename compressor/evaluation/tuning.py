@@ -44,7 +44,7 @@ GRIDS: Mapping[str, tuple[Options | LiveOptions, ...]] = MappingProxyType(
             *(LiveOptions(CrossChunkConfig(still_saliency=still)) for still in (0.02, 0.05, 0.1)),
             *(LiveOptions(CrossChunkConfig(anchor_ratio=ratio)) for ratio in (0.02, 0.1)),
             *(LiveOptions(CrossChunkConfig(cut_saliency=cut)) for cut in (0.3, 0.9)),
-            *(LiveOptions(CrossChunkConfig(audio_anchor_ratio=a)) for a in (0.1, 0.16, 0.3)),
+            *(LiveOptions(CrossChunkConfig(audio_anchor_ratio=a)) for a in (0.04, 0.06, 0.24)),
             *(LiveOptions(CrossChunkConfig(), quiet) for quiet in (0.0, 0.0002, 0.05, 0.9)),
         ),
     }

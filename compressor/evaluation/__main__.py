@@ -71,7 +71,14 @@ def _compare(arguments: argparse.Namespace, asked: Sequence[Entry]) -> list[Row]
 
 def _plans(arguments: argparse.Namespace, seed: int) -> list[PaperPlan]:
     split = Split[arguments.split.upper()]
-    return plan_papers(ExamConfig(seed, arguments.clips, arguments.questions, split=split))
+    config = ExamConfig(
+        seed,
+        arguments.clips,
+        arguments.questions,
+        split=split,
+        speech_share=arguments.speech_share,
+    )
+    return plan_papers(config)
 
 
 def _row(entry: Entry, plans: Sequence[PaperPlan], papers: Sequence[Marked]) -> Row:
@@ -107,6 +114,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--clips", type=int, help="per seed")
     parser.add_argument("--questions", type=int, default=20, help="per clip")
+    parser.add_argument(
+        "--speech-share",
+        type=_share,
+        default=0.0,
+        help="of scenes in which words are spoken and asked about; shipped weights know none",
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     parser.add_argument("--table", type=Path, help="markdown file to write")
     parser.add_argument("--plot", type=Path, help="image file to write")
@@ -120,6 +133,13 @@ def _arguments() -> argparse.Namespace:
     arguments.seeds = arguments.seeds or (1 if quick else 3)
     arguments.clips = arguments.clips or (16 if quick else 36)
     return arguments
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"a share is 0 to 1, got {text}")
+    return share
 
 
 def _tuning_defaults(

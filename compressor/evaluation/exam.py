@@ -46,6 +46,8 @@ class ExamConfig:
         questions_per_clip: Drawn evenly from all kinds.
         lengths_s: Even clip lengths with their shares.
         split: Whose scenes.
+        speech_share: Share of scenes in which words are spoken, and asked about; the shipped
+            weights were not trained for that.
     """
 
     seed: int
@@ -53,6 +55,7 @@ class ExamConfig:
     questions_per_clip: int
     lengths_s: Mapping[int, float] = field(default_factory=lambda: dict(LENGTHS_S))
     split: Split = Split.TEST
+    speech_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,10 @@ def draw_paper(plan: PaperPlan, student: Student, layout: ChatLayout) -> Paper:
     """Draw, render and encode a paper; equal for equal plans."""
     config = plan.config
     rng = np.random.default_rng([int(config.split), *plan.seeds])
-    scenes = [draw_scene(config.split, seed, float(plan.length_s)) for seed in plan.seeds]
+    scenes = [
+        draw_scene(config.split, seed, float(plan.length_s), speech_share=config.speech_share)
+        for seed in plan.seeds
+    ]
     number = config.questions_per_clip
     asked = [choose_questions(questions(scene), number, rng, weights={}) for scene in scenes]
     encoded = [[encode_turn(layout, one.text, one.answer) for one in row] for row in asked]

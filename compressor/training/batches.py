@@ -3,6 +3,7 @@
 Holds scripts, not media: the trainer renders them on its device. Knows nothing about models.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -43,6 +44,8 @@ TRAINING_WEIGHTS: Mapping[Kind, float] = MappingProxyType(
 SPOKEN_WEIGHTS: Mapping[Kind, float] = MappingProxyType(
     {**TRAINING_WEIGHTS, Kind.WORD: 12.0, Kind.WORD_ORDER: 20.0, Kind.SEEN_DURING: 4.0}
 )
+
+_HEARD = re.compile(r"Did you hear the word (\w+)\?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +240,10 @@ def choose_questions(
 
 
 def paraphrase(text: str, rng: Generator) -> str:
-    """Vary the spelling as users do: colour, lower case, no question mark."""
+    """Vary the wording as users do: another phrase, colour, lower case, no question mark."""
+    said = _HEARD.sub(r"Was the word \1 said?", text)
+    if said != text and rng.random() < 0.3:
+        text = said
     if rng.random() < 0.5:
         text = text.replace("color", "colour")
     if rng.random() < 0.2:

@@ -252,18 +252,18 @@ def _words(scene: Scene) -> Iterator[Question]:
         last = [word for word in scene.words if word.index == index][-1:]
         at_s = last[0].start_s if last else scene.duration_s
         answer, on_screen = ("yes", False) if last else ("no", None)
-        yield Question(Kind.WORD, f"Was the word {name} said?", answer, at_s, on_screen)
+        yield Question(Kind.WORD, f"Did you hear the word {name}?", answer, at_s, on_screen)
     for adverb, word in zip(("first", "last"), scene.words[:1] + scene.words[-1:], strict=False):
-        text = f"What word was said {adverb}?"
+        text = f"What word came {adverb}?"
         yield Question(Kind.WORD_ORDER, text, WORDS[word.index], word.start_s, False)
     for before, after in pairwise(scene.words):
         if said[before.index] == 1:
-            text = f"What word was said after {WORDS[before.index]}?"
+            text = f"What word came after {WORDS[before.index]}?"
             yield Question(Kind.WORD_ORDER, text, WORDS[after.index], after.start_s, False)
     for word in scene.words:
         visible = _visible_around(scene, word.start_s)
         if said[word.index] == 1 and visible is not None and all(map(_has_name, visible)):
-            text = f"What color was visible when {WORDS[word.index]} was said?"
+            text = f"What color was visible during the word {WORDS[word.index]}?"
             seen = COLOURS[visible[0].colour] if visible else NOTHING
             yield Question(Kind.SEEN_DURING, text, seen, word.start_s, is_on_screen=False)
 

@@ -115,9 +115,11 @@ MIXED = (
     Budget(Rule.OMNISIFT, 0.23, 0.50),
     Budget(Rule.OMNISIFT, 0.23, 0.50, CrossChunkConfig()),
     Budget(Rule.OMNISIFT, 0.23, 0.50, CrossChunkConfig()),
-    Budget(Rule.OMNISIFT, 0.23, 0.50, CrossChunkConfig(audio_anchor_ratio=0.1)),
+    Budget(Rule.OMNISIFT, 0.23, 0.50, CrossChunkConfig(anchor_ratio=0.02, audio_anchor_ratio=0.05)),
     Budget(Rule.OMNISIFT, 0.13, 0.30),
 )
+# for practice on sounds: hardly a picture, and of the audio little but what is heard
+THIN = (Budget(Rule.OMNISIFT, 0.06, 0.50, CrossChunkConfig(audio_anchor_ratio=0.04)),)
 MIXED_RANDOM = (
     FULL,
     Budget(Rule.RANDOM, 0.47, 0.70),
@@ -126,6 +128,7 @@ MIXED_RANDOM = (
     Budget(Rule.RANDOM, 0.23, 0.50),
     Budget(Rule.RANDOM, 0.13, 0.30),
     Budget(Rule.RANDOM, 0.09, 0.25),
+    Budget(Rule.RANDOM, 0.09, 0.14),
 )
 _LENGTHS = (4, 6, 8, 12, 16, 24, 32, 60)
 # seconds; intermediate plans may be shorter, the last one of a checkpoint is not
@@ -158,12 +161,12 @@ SPOKEN = (
         1e-3,
         (4, 6, 8),
         (1.0,) * 3,
-        MIXED[1:4],
+        THIN,
         _ADAPT,
         has_frozen_towers=True,
-        nameless_share=0.3,
+        nameless_share=0.1,
         speech_share=1.0,
-        noise_share=0.5,
+        has_all_pairs=True,
     ),
 )
 # for new words and sounds: the text model learns to read what the towers have just been taught

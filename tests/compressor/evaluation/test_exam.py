@@ -6,6 +6,7 @@ import torch
 from compressor.evaluation.exam import ExamConfig, Paper, draw_paper, papers, plan_papers
 from compressor.evaluation.examinee import load_layout
 from compressor.training.batches import IGNORED
+from compressor.training.questions import Kind
 from compressor.training.student import Student
 
 
@@ -36,6 +37,16 @@ def test_a_paper_does_not_depend_on_those_before_it(folder: Path, student: Stude
 
     assert alone.asked == in_turn.asked
     assert torch.equal(alone.tokens.video, in_turn.tokens.video)
+
+
+def test_words_are_asked_about_where_they_are_spoken(folder: Path, student: Student) -> None:
+    kinds = {}
+    for share in (0.0, 1.0):
+        config = ExamConfig(0, 2, 40, lengths_s={8: 1.0}, speech_share=share)
+        (paper,) = papers(config, student, load_layout(folder))
+        kinds[share] = {question.kind for row in paper.asked for question in row}
+
+    assert kinds[1.0] - kinds[0.0] == {Kind.WORD, Kind.WORD_ORDER}
 
 
 def test_plans_number_the_papers_and_share_no_scene() -> None:

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -112,6 +114,17 @@ def test_paraphrases_mean_the_same() -> None:
 
     assert {"What colour was the ring?", "what color was the ring"} <= found
     assert len(found) == 8
+
+
+def test_words_are_asked_about_in_two_phrases() -> None:
+    rng = np.random.default_rng(0)
+    found = Counter(paraphrase("Did you hear the word open?", rng).lower() for _ in range(1000))
+
+    assert set(found) == {
+        f"{text}{end}"
+        for text in ("did you hear the word open", "was the word open said")
+        for end in ("", "?")
+    }
 
 
 def test_audio_tokens_are_labelled_where_an_event_fills_them() -> None:

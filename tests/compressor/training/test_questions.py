@@ -94,15 +94,15 @@ def test_words_are_ordered_and_seen_with_what_was_clearly_visible() -> None:
     words = (word("seven", 1.0), word("open", 5.5), word("seven", 9.0), word("water", 10.5))
     asked = ask((BLUE_RING,), words=words)
 
-    assert asked["Was the word open said?"].answer == "yes"
-    assert asked["Was the word hello said?"].answer == "no"
-    assert asked["What word was said first?"].answer == "seven"
-    assert asked["What word was said last?"].answer == "water"
-    assert asked["What word was said after open?"].answer == "seven"
-    assert "What word was said after seven?" not in asked
-    assert asked["What color was visible when open was said?"].answer == "blue"
-    assert asked["What color was visible when water was said?"].answer == "nothing"
-    assert "What color was visible when seven was said?" not in asked
+    assert asked["Did you hear the word open?"].answer == "yes"
+    assert asked["Did you hear the word hello?"].answer == "no"
+    assert asked["What word came first?"].answer == "seven"
+    assert asked["What word came last?"].answer == "water"
+    assert asked["What word came after open?"].answer == "seven"
+    assert "What word came after seven?" not in asked
+    assert asked["What color was visible during the word open?"].answer == "blue"
+    assert asked["What color was visible during the word water?"].answer == "nothing"
+    assert "What color was visible during the word seven?" not in asked
 
 
 def test_nothing_is_asked_about_a_colour_without_a_name() -> None:

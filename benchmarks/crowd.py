@@ -31,12 +31,14 @@ class Visits:
         num_refused: Requests for a session that were refused.
         num_turned_away: Sessions that were made, and whose media was then refused once.
         num_failed: Connections that were let in and lost.
+        has_entered: Set once somebody was let in.
     """
 
     session_ids: list[str] = field(default_factory=list)
     num_refused: int = 0
     num_turned_away: int = 0
     num_failed: int = 0
+    has_entered: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 def make_clip(folder: Path, seconds: float) -> Path:
@@ -122,6 +124,7 @@ async def _stream(client: AsyncClient, session_id: str, clip: Path, visits: Visi
             RTCSessionDescription(sdp=resource.answer_sdp, type="answer")
         )
         visits.session_ids.append(session_id)
+        visits.has_entered.set()
         await ended.wait()
         visits.num_failed += 1
     finally:

@@ -31,7 +31,6 @@ SETTLE_S = 10.0  # connections, and what their beginning costs
 REST_S = 15.0  # until what a crowd did is in nobody's reports any more
 ONE_BY_ONE_S = 2.0
 PATIENCE_S = 15.0  # of the one for whom there may be no room
-POLL_S = 0.25
 MAX_STREAMS = 64
 
 
@@ -138,9 +137,8 @@ async def _fill(url: str, clip: Path, most: int) -> int:
     async with crowd(url, clip, 1) as visits:
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
-                while not visits.session_ids:  # noqa: ASYNC110 (no event to wait for)
-                    await asyncio.sleep(POLL_S)
-        if not visits.session_ids:
+                await visits.has_entered.wait()
+        if not visits.has_entered.is_set():
             return 0
         await asyncio.sleep(ONE_BY_ONE_S)
         return 1 + await _fill(url, clip, most - 1)

@@ -98,7 +98,8 @@ class _Trial:
         try:
             async with asyncio.timeout(RECOVERY_LIMIT_S):
                 if target.fault.part is Part.API:
-                    while not await hit[0].is_answered():  # noqa: ASYNC110 (no event to wait for)
+                    # a dead API tells nobody when it is back, so it is asked over HTTP
+                    while not await hit[0].is_answered():  # noqa: ASYNC110
                         await asyncio.sleep(POLL_S)
                 else:
                     await asyncio.gather(*(stream.reach(since_s) for stream in hit))

@@ -37,7 +37,8 @@ def limit_udp_ports(loop: asyncio.AbstractEventLoop, ports: PortRange) -> None:
                 continue  # taken by another peer, or another program
         raise OSError(f"no free UDP port in {low} to {high}")
 
-    loop.create_datagram_endpoint = create_datagram_endpoint  # type: ignore[method-assign,assignment]  # no hook
+    # NOTE: aioice opens its sockets on the loop and can be given no others
+    loop.create_datagram_endpoint = create_datagram_endpoint  # type: ignore[method-assign,assignment]
 
 
 __all__ = ["PortRange", "limit_udp_ports"]

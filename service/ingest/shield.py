@@ -55,7 +55,7 @@ def shield_decoder(receiver: Any, on_empty: Callable[[], None]) -> None:
         else:
             put(item)  # None ends the thread
 
-    frames.put = put_content  # type: ignore[assignment,method-assign]  # of this one queue
+    frames.put = put_content  # type: ignore[assignment,method-assign]  # on this queue alone
 
 
 __all__ = ["shield_decoder", "shield_transport"]

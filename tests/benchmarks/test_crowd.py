@@ -34,6 +34,7 @@ async def test_those_who_are_let_in_stream_and_end_with_the_crowd(
     async with fake_backend(redis_url) as backend, served(create_app(backend, ApiConfig())) as url:
         async with crowd(url, clip, 2) as visits:
             await eventually(lambda: len(visits.session_ids) == 2)
+            assert visits.has_entered.is_set()
             ids = [SessionId(session_id) for session_id in visits.session_ids]
 
             async def have_chunks() -> bool:
@@ -58,3 +59,4 @@ async def test_refusals_are_counted_and_asked_again_after_the_time_that_is_named
 
             assert visits.num_refused == 3  # Retry-After is 5 s
             assert visits.session_ids == []
+            assert not visits.has_entered.is_set()

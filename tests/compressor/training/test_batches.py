@@ -1,5 +1,3 @@
-from collections import Counter
-
 import numpy as np
 import pytest
 
@@ -118,9 +116,9 @@ def test_paraphrases_mean_the_same() -> None:
 
 def test_words_are_asked_about_in_two_phrases() -> None:
     rng = np.random.default_rng(0)
-    found = Counter(paraphrase("Did you hear the word open?", rng).lower() for _ in range(1000))
+    found = {paraphrase("Did you hear the word open?", rng).lower() for _ in range(1000)}
 
-    assert set(found) == {
+    assert found == {
         f"{text}{end}"
         for text in ("did you hear the word open", "was the word open said")
         for end in ("", "?")

@@ -37,6 +37,12 @@ class Stage:
         has_frozen_model: Whether all that is shipped stays as it is and only the heads learn: what
             is still random would drag the model about.
         has_all_pairs: Whether looks that no tower is shown occur, composed; see `composition`.
+        drill: What is practised in between, so that what is hard is learned while all else is kept
+            up; learns at this stage's rate. Both have frozen towers.
+        drill_share: Share of the steps that are its.
+
+    Raises:
+        ValueError: On a drill where towers are trained, which cannot be cached.
     """
 
     name: str
@@ -54,6 +60,12 @@ class Stage:
     warmup: float = 0.03
     has_frozen_model: bool = False
     has_all_pairs: bool = False
+    drill: "Stage | None" = None
+    drill_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.drill and not (self.has_frozen_towers and self.drill.has_frozen_towers):
+            raise ValueError(f"{self.name} trains towers, so it can have no drill")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,8 @@ def _probes(stage: Stage) -> Stage:
         learning_rate=1e-2,
         has_frozen_towers=True,
         has_frozen_model=True,
+        drill=None,
+        drill_share=0.0,
     )
 
 
@@ -120,6 +134,7 @@ MIXED = (
 )
 # for practice on sounds: hardly a picture, and of the audio little but what is heard
 THIN = (Budget(Rule.OMNISIFT, 0.06, 0.50, CrossChunkConfig(audio_anchor_ratio=0.04)),)
+THIN_RANDOM = (Budget(Rule.RANDOM, 0.06, 0.50),)
 MIXED_RANDOM = (
     FULL,
     Budget(Rule.RANDOM, 0.47, 0.70),
@@ -134,6 +149,7 @@ _LENGTHS = (4, 6, 8, 12, 16, 24, 32, 60)
 # seconds; intermediate plans may be shorter, the last one of a checkpoint is not
 LONGEST_S = _LENGTHS[-1]
 _LENGTH_WEIGHTS = (1.0, 1.0, 1.5, 2.0, 2.0, 2.0, 2.0, 1.0)
+_LONG_WEIGHTS = (1.0, 1.0, 1.5, 2.0, 2.0, 2.0, 3.0, 3.0)
 _SEE = Weights(perception=1.0)
 _READ = Weights(perception=0.5, binding=0.5)
 _LOOK = Weights(perception=1.0, binding=0.5)
@@ -154,58 +170,52 @@ _TOWERS = Stage(
 TOWERS = (_probes(_TOWERS), _TOWERS)
 COLOURS = (Stage("colours", 1.0, 8e-4, (4, 6, 8), (1.0,) * 3, (FULL,), _LOOK, nameless_share=0.4),)
 FROZEN = (Stage("frozen", 1.0, 1.5e-3, _LENGTHS, _LENGTH_WEIGHTS, (FULL,), _BIND, True, _NAMELESS),)
-SPOKEN = (
-    Stage(
-        "spoken",
-        1.0,
-        1e-3,
-        (4, 6, 8),
-        (1.0,) * 3,
-        THIN,
-        _ADAPT,
-        has_frozen_towers=True,
-        nameless_share=0.1,
-        speech_share=1.0,
-        has_all_pairs=True,
-    ),
-)
-# for new words and sounds: the text model learns to read what the towers have just been taught
-ADAPTED = (
-    Stage(
-        "adapted",
-        1.0,
-        6e-4,
-        _LENGTHS,
-        _LENGTH_WEIGHTS,
-        MIXED,
-        _ADAPT,
-        has_frozen_towers=True,
-        nameless_share=0.3,
-        speech_share=0.5,
-        noise_share=0.5,
-    ),
-)
 SIFTED = (Stage("sifted", 1.0, 8e-4, _LENGTHS, _LENGTH_WEIGHTS, MIXED, _SIFT, True, _NAMELESS),)
-# for towers that compose: the text model learns that every colour may have any shape
-_COMPOSED = replace(
-    ADAPTED[0],
-    name="composed",
-    share=0.97,
+# a word in a question is matched to one that was heard only after much practice on both
+_SPOKEN = Stage(
+    "spoken",
+    1.0,
+    8e-4,
+    (4, 6, 8),
+    (1.0,) * 3,
+    THIN,
+    _ADAPT,
+    has_frozen_towers=True,
     nameless_share=0.1,
-    speech_share=0.0,
-    noise_share=0.0,
+    speech_share=1.0,
     has_all_pairs=True,
+)
+# for towers that compose: the text model learns that every colour may have any shape, and words
+_COMPOSED = Stage(
+    "composed",
+    0.97,
+    8e-4,
+    _LENGTHS,
+    _LONG_WEIGHTS,
+    MIXED,
+    _ADAPT,
+    has_frozen_towers=True,
+    nameless_share=0.1,
+    speech_share=0.5,
+    has_all_pairs=True,
+    drill=_SPOKEN,
+    drill_share=0.4,
 )
 COMPOSED = (_probes(_COMPOSED), _COMPOSED)
 # what the comparison with random drop needs: everything as in "composed" but for who chooses
-RANDOM_TRAINED = tuple(replace(stage, budgets=MIXED_RANDOM) for stage in COMPOSED)
+RANDOM_TRAINED = tuple(
+    replace(
+        stage,
+        budgets=MIXED_RANDOM,
+        drill=stage.drill and replace(stage.drill, budgets=THIN_RANDOM),
+    )
+    for stage in COMPOSED
+)
 PLANS = {
     "scratch": FROM_SCRATCH,
     "towers": TOWERS,
     "colours": COLOURS,
     "frozen": FROZEN,
-    "spoken": SPOKEN,
-    "adapted": ADAPTED,
     "sifted": SIFTED,
     "composed": COMPOSED,
     "random": RANDOM_TRAINED,

@@ -26,6 +26,7 @@ from compressor.training.student import Student, Tokens
 Clock = Callable[[], float]
 Report = Callable[[dict[str, object]], None]
 Example = tuple[Batch, Tokens]
+Cache = list[Example]
 _WEIGHT_DECAY = 0.03
 _BETAS = (0.9, 0.98)
 _MAX_GRADIENT = 1.0
@@ -44,10 +45,10 @@ class TrainerConfig:
         measure_every_s: Seconds between measurements on the validation split.
         measure_batches: Batches of each measurement.
         cache_batches: Batches whose tokens are kept while the towers are frozen; then they are
-            used again in random order.
+            used again in random order. Of a drill its share of as many, besides.
         asks_again: Whether other questions are asked about them each time; on a fast device drawing
             these takes longer than a step.
-        cache_s: Time after which no more are added.
+        cache_s: Time after which no more are added; for a drill its share of it, besides.
         is_bfloat16: Whether products are computed in bfloat16 (weights stay float32).
     """
 
@@ -99,8 +100,7 @@ class Trainer:
         self.place: Place | None = None
         self._stage: Stage | None = None
         self._validation: list[Batch] = []
-        self._cache: list[Example] = []
-        self._cached: BatchConfig | None = None
+        self._caches: dict[BatchConfig, Cache] = {}
 
     def train(
         self,
@@ -129,8 +129,7 @@ class Trainer:
         set_moments(optimiser, self.student, start.moments)
         self.steps_done = start.steps_before + start.number
         window = _Window()
-        if stage.has_frozen_towers:
-            self._fill_cache(stage, clock, report)
+        self._fill_caches(stage, clock, report)
         examples = self._examples(stage, start)
         measured_s = clock()
         start_s = measured_s - start.elapsed_s
@@ -140,7 +139,7 @@ class Trainer:
                 break
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(stage, done)
-            window.add(*self._step(optimiser, stage, next(examples), number))
+            window.add(*self._step(optimiser, *next(examples), number))
             self.steps_done += 1
             if self.steps_done % _REPORT_EVERY == 0:
                 elapsed_s = clock() - start_s
@@ -181,37 +180,51 @@ class Trainer:
         for number, batch in enumerate(self._validation):
             yield batch, self._encode(batch, _VALIDATION_FILM + number)
 
-    def _examples(self, stage: Stage, start: Place) -> Iterator[tuple[Batch, Tokens]]:
+    def _examples(self, stage: Stage, start: Place) -> Iterator[tuple[Stage, Example]]:
         if not stage.has_frozen_towers:
-            self._cache, self._cached = [], None
             for number, batch in self._batches(stage, self.steps_done):
-                yield batch, self._encode(batch, number)
-        rng = np.random.default_rng(self.config.seed)
-        places = ((turn, i) for turn in itertools.count() for i in self._shuffle(rng))
-        stream = BatchStream(self._batch_config(stage), self.layout)
-        for turn, number in itertools.islice(places, start.number, None):
-            batch, tokens = self._cache[number]
+                yield stage, (batch, self._encode(batch, number))
+        streams = {config: BatchStream(config, self.layout) for config in self._caches}
+        for part, turn, number in itertools.islice(self._picks(stage), start.number, None):
+            config = self._batch_config(part)
+            batch, tokens = self._caches[config][number]
             if self.config.asks_again and turn:
-                batch = stream.ask_again(batch, number, turn)
-            yield batch, tokens
+                batch = streams[config].ask_again(batch, number, turn)
+            yield part, (batch, tokens)
 
-    def _shuffle(self, rng: np.random.Generator) -> list[int]:
-        order: list[int] = rng.permutation(len(self._cache)).tolist()
-        return order
+    def _picks(self, stage: Stage) -> Iterator[tuple[Stage, int, int]]:
+        """Draw what each step is about: the stage or its drill, how often it was, which batch."""
+        rng = np.random.default_rng([self.config.seed, 1])
+        orders = {part: self._shuffle(self._batch_config(part)) for part, _ in _parts(stage)}
+        while True:
+            is_drill = stage.drill is not None and rng.random() < stage.drill_share
+            part = stage.drill if is_drill and stage.drill else stage
+            yield part, *next(orders[part])
 
-    def _fill_cache(self, stage: Stage, clock: Clock, report: Report) -> None:
-        end_s = clock() + self.config.cache_s
-        wanted = self._batch_config(stage)
-        if wanted == self._cached:
-            return
-        self._cache, self._cached = [], wanted
+    def _shuffle(self, config: BatchConfig) -> Iterator[tuple[int, int]]:
+        rng = np.random.default_rng(self.config.seed)
+        for turn in itertools.count():
+            for number in rng.permutation(len(self._caches[config])).tolist():
+                yield turn, number
+
+    def _fill_caches(self, stage: Stage, clock: Clock, report: Report) -> None:
+        parts = _parts(stage) if stage.has_frozen_towers else []
+        old, self._caches = self._caches, {}
+        for part, share in parts:
+            config = self._batch_config(part)
+            self._caches[config] = old.get(config) or self._fill(part, share, clock, report)
+
+    def _fill(self, stage: Stage, share: float, clock: Clock, report: Report) -> Cache:
+        end_s = clock() + share * self.config.cache_s
+        cache: Cache = []
         with torch.no_grad():
             for number, batch in self._batches(stage, 0):
-                self._cache.append((batch, self._encode(batch, number)))
-                if len(self._cache) >= self.config.cache_batches or clock() > end_s:
-                    return
-                if len(self._cache) % _REPORT_EVERY == 0:
-                    report({"stage": stage.name, "cached_batches": len(self._cache)})
+                cache.append((batch, self._encode(batch, number)))
+                if len(cache) >= share * self.config.cache_batches or clock() > end_s:
+                    break
+                if len(cache) % _REPORT_EVERY == 0:
+                    report({"stage": stage.name, "cached_batches": len(cache)})
+        return cache
 
     def _encode(self, batch: Batch, film: int) -> Tokens:
         with self._mixed_precision():
@@ -306,6 +319,11 @@ def _record(
         "left_s": round(elapsed_s / max(done, 1e-6) * (1 - done)),
         **means,
     }
+
+
+def _parts(stage: Stage) -> list[tuple[Stage, float]]:
+    """List what a stage's steps are about, and how much of the cache each gets."""
+    return [(stage, 1.0), *([(stage.drill, stage.drill_share)] if stage.drill else [])]
 
 
 def _pick(budgets: Sequence[Budget], seed: int, number: int) -> Budget | None:

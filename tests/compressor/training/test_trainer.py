@@ -22,6 +22,9 @@ CONFIG = TrainerConfig(
 )
 READ = Stage("read", 1.0, 3e-3, (4,), (1.0,), (FULL,), Weights(perception=0.5, binding=0.5))
 SIFTED = Stage("sift", 1.0, 3e-3, (4,), (1.0,), (FULL, SIFT), Weights(event=0.5), True)
+DRILLED = replace(
+    SIFTED, drill=replace(SIFTED, durations_s=(6,), speech_share=1.0), drill_share=0.25
+)
 
 
 def train(
@@ -40,7 +43,9 @@ def test_equal_seeds_train_to_equal_weights(layout: ChatLayout, geometry: Geomet
     assert all(torch.equal(tensor, two[name]) for name, tensor in one.items())
 
 
-@pytest.mark.parametrize("stage", [READ, SIFTED], ids=["towers too", "frozen towers"])
+@pytest.mark.parametrize(
+    "stage", [READ, SIFTED, DRILLED], ids=["towers too", "frozen towers", "with a drill"]
+)
 def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(
     layout: ChatLayout,
     geometry: Geometry,
@@ -102,14 +107,43 @@ def test_stages_that_see_the_same_share_their_tokens(
     layout: ChatLayout, geometry: Geometry
 ) -> None:
     trainer, records = train(layout, geometry, SIFTED, 1)
-    shared = trainer._cache
+    (shared,) = trainer._caches.values()
     more = itertools.count().__next__
 
     trainer.train(replace(SIFTED, name="again"), Progress(1, None), more, records.append)
-    assert trainer._cache is shared
+    assert next(iter(trainer._caches.values())) is shared
 
     trainer.train(replace(SIFTED, has_all_pairs=True), Progress(1, None), more, records.append)
-    assert trainer._cache is not shared
+    (other,) = trainer._caches.values()
+    assert other is not shared
+
+
+def test_a_drill_has_its_share_of_steps_and_scenes_of_its_own(
+    layout: ChatLayout, geometry: Geometry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[Stage, Batch, int]] = []
+    trainer = Trainer(Student(geometry, 3), layout, CONFIG, torch.device("cpu"))
+
+    def note(_: Any, part: Stage, example: tuple[Batch, Tokens], number: int) -> Any:
+        steps.append((part, example[0], number))
+        return torch.zeros(()), torch.ones(1), torch.zeros(3), torch.zeros(())
+
+    monkeypatch.setattr(trainer, "_step", note)
+
+    trainer.train(DRILLED, Progress(200, None), itertools.count().__next__, lambda _: None)
+
+    drills = [batch for part, batch, _ in steps if part is DRILLED.drill]
+    others = [batch for part, batch, _ in steps if part is DRILLED]
+    assert len(drills) + len(others) == 200
+    assert 30 < len(drills) < 70
+    assert {batch.duration_s for batch in drills} == {6}
+    assert {batch.duration_s for batch in others} == {4}
+    assert len(trainer._caches) == 2
+
+
+def test_a_stage_that_trains_towers_has_no_drill() -> None:
+    with pytest.raises(ValueError, match="read trains towers, so it can have no drill"):
+        replace(READ, drill=SIFTED, drill_share=0.5)
 
 
 @pytest.mark.parametrize("asks_again", [False, True])

@@ -117,8 +117,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--speech-share",
         type=_share,
-        default=0.0,
-        help="of scenes in which words are spoken and asked about; shipped weights know none",
+        default=0.5,
+        help="of scenes in which words are spoken and asked about",
     )
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     parser.add_argument("--table", type=Path, help="markdown file to write")

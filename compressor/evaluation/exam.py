@@ -46,8 +46,7 @@ class ExamConfig:
         questions_per_clip: Drawn evenly from all kinds.
         lengths_s: Even clip lengths with their shares.
         split: Whose scenes.
-        speech_share: Share of scenes in which words are spoken, and asked about; the shipped
-            weights were not trained for that.
+        speech_share: Share of scenes in which words are spoken, and asked about.
     """
 
     seed: int
@@ -55,7 +54,7 @@ class ExamConfig:
     questions_per_clip: int
     lengths_s: Mapping[int, float] = field(default_factory=lambda: dict(LENGTHS_S))
     split: Split = Split.TEST
-    speech_share: float = 0.0
+    speech_share: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)

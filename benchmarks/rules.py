@@ -4,9 +4,9 @@
 
 Clips of 32 s from the test split pass through the embedded encoder, the `live` profile and the LLM
 engine, chunk by chunk. After each chunk every rule is asked about the last 4 s, as in the service.
-A rule is right to say yes where its sound, or its thing, was to be heard or seen in the window.
-Questions have forms that the model was trained on (sounds) or not (things); statements are never
-trained on. The last line is JSON.
+A rule is right to say yes where its sound, or its thing, was to be heard or seen in the window; a
+window that cuts its word is not counted. Questions have forms that the model was trained on
+(sounds, words) or not (things); statements are never trained on. The last line is JSON.
 """
 
 import argparse
@@ -25,7 +25,8 @@ from compressor.evaluation.exam import Paper
 from compressor.evaluation.examinee import load_examinee, load_layout
 from compressor.pipeline import TokenCompressor
 from compressor.training.batches import BatchConfig, make_batch
-from compressor.training.scenes import COLOURS, SHAPES, SOUNDS, Scene, Split
+from compressor.training.scenes import COLOURS, SHAPES, SOUNDS, WORDS, Scene, Split
+from compressor.training.speech import word_s
 from compressor.training.step import Studio
 from compressor.training.timeline import draw_scene
 from compressor.weights import EMBEDDED_MODEL
@@ -41,7 +42,7 @@ LENGTH_S = 32
 WINDOW_S = 4.0
 CHUNK_S = 2.0
 FIRST_SEED = 92_000_000
-Truth = Callable[[Scene, float, float], bool]
+Truth = Callable[[Scene, float, float], bool | None]  # None: neither is wrong
 
 
 @dataclass(slots=True)
@@ -52,6 +53,14 @@ class Tally:
     false: list[float] = field(default_factory=list)
     fired_right: int = 0
     fired_wrong: int = 0
+
+    def add(self, holds: bool | None, probability: float, fires: bool) -> None:
+        """Count one window."""
+        if holds is None:
+            return
+        (self.true if holds else self.false).append(probability)
+        self.fired_right += fires and holds
+        self.fired_wrong += fires and not holds
 
     def summary(self) -> dict[str, float]:
         """Rates at threshold 0.5."""
@@ -97,10 +106,8 @@ async def measure(num_clips: int) -> dict[str, Any]:
                     kind, rule, is_true = RULES[place]
                     tally = tallies.setdefault(kind, Tally())
                     holds = is_true(scene, end_s - WINDOW_S, end_s)
-                    (tally.true if holds else tally.false).append(probability)
                     states[place], fires = judge(rule, states[place], probability, end_s)
-                    tally.fired_right += fires and holds
-                    tally.fired_wrong += fires and not holds
+                    tally.add(holds, probability, fires)
             await engine.close(session_id)
     finally:
         await engine.aclose()
@@ -127,7 +134,7 @@ def draw_clips(num_clips: int) -> list[tuple[Scene, Paper, TokenCompressor]]:
     shape = BatchConfig((LENGTH_S,), (1.0,), LENGTH_S)
     clips = []
     for number in range(num_clips):
-        scene = draw_scene(Split.TEST, FIRST_SEED + number, LENGTH_S)
+        scene = draw_scene(Split.TEST, FIRST_SEED + number, LENGTH_S, speech_share=1.0)
         batch = make_batch([scene], layout, np.random.default_rng(number), shape)
         tokens = student.encode(*Studio(torch.device("cpu"), scene.seed).shoot(batch))
         none = torch.zeros(1, 1, 1, dtype=torch.int64)
@@ -139,6 +146,17 @@ def _heard(kind: int) -> Truth:
     return lambda scene, start_s, end_s: any(
         sound.kind == kind and start_s <= sound.start_s < end_s for sound in scene.sounds
     )
+
+
+def _said(index: int) -> Truth:
+    def is_true(scene: Scene, start_s: float, end_s: float) -> bool | None:
+        words = [word for word in scene.words if word.index == index]
+        spans = [(word.start_s, word.start_s + word_s(word)) for word in words]
+        if any(start_s <= first and last <= end_s for first, last in spans):
+            return True
+        return None if any(first < end_s and last > start_s for first, last in spans) else False
+
+    return is_true
 
 
 def _seen(colour: int | None, shape: int) -> Truth:
@@ -163,6 +181,10 @@ RULES: list[tuple[str, Rule, Truth]] = [
     *(
         ("sound statement", _rule(f"a {name} is heard"), _heard(kind))
         for kind, name in enumerate(SOUNDS)
+    ),
+    *(
+        ("word question", _rule(f"Did you hear the word {name}?"), _said(index))
+        for index, name in enumerate(WORDS)
     ),
     *(
         ("thing question", _rule(f"Did the {COLOURS[n]} {name} appear?"), _seen(n, n))

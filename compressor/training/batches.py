@@ -21,7 +21,7 @@ from compressor.training.crowd import draw_crowd
 from compressor.training.questions import Kind, Question, questions
 from compressor.training.scenes import SOUNDS, Scene, Split
 from compressor.training.sounds import SoundScript, pack_sounds
-from compressor.training.speech import SAMPLE_RATE_HZ, word_wave
+from compressor.training.speech import word_s
 from compressor.training.timeline import draw_scene
 from compressor.training.visuals import FrameScript, pack_frames
 
@@ -271,10 +271,7 @@ def heard_labels(scene: Scene) -> NDArray[np.int64]:
     labels = np.zeros(round(scene.duration_s) * AUDIO_TOKENS_PER_S, np.int64)
     edges = np.arange(len(labels)) / AUDIO_TOKENS_PER_S
     sounds = [(sound.start_s, sound.duration_s, 1 + sound.kind) for sound in scene.sounds]
-    words = [
-        (word.start_s, len(word_wave(word)) / SAMPLE_RATE_HZ, 1 + len(SOUNDS) + word.index)
-        for word in scene.words
-    ]
+    words = [(word.start_s, word_s(word), 1 + len(SOUNDS) + word.index) for word in scene.words]
     for start_s, duration_s, label in (*sounds, *words):
         overlap_s = np.minimum(edges + 0.04, start_s + duration_s) - np.maximum(edges, start_s)
         labels[overlap_s > 0] = IGNORED

@@ -36,6 +36,11 @@ def word_wave(word: Word) -> NDArray[np.float32]:
     return wave
 
 
+def word_s(word: Word) -> float:
+    """How long one word lasts as it is spoken."""
+    return len(word_wave(word)) / SAMPLE_RATE_HZ
+
+
 def record(path: Path) -> None:
     """Let espeak-ng speak every word in every voice, and write them all.
 
@@ -87,4 +92,4 @@ def _trim(samples: NDArray[np.float64]) -> NDArray[np.int8]:
 if __name__ == "__main__":
     record(RECORDINGS)
 
-__all__ = ["RECORDINGS", "VOICES", "record", "word_wave"]
+__all__ = ["RECORDINGS", "VOICES", "record", "word_s", "word_wave"]

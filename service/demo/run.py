@@ -33,7 +33,7 @@ def run_demo(settings: Settings) -> int:
         print(f"[{time.monotonic() - began_s:5.1f} s] {line}", flush=True)
 
     with tempfile.TemporaryDirectory(prefix="omnisift-demo-") as folder:
-        say("making a clip: small moving shapes, short sounds")
+        say("making a clip: small moving shapes, short sounds, a few words")
         clip = make_clip(Path(folder) / "clip.mp4")
         say("starting Redis, Ray Serve and the model")
         local = settings.model_copy(update={"host": "127.0.0.1", "port": 0})

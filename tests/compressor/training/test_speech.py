@@ -6,7 +6,7 @@ import pytest
 from compressor.training import speech
 from compressor.training.scenes import NUM_VOICES, WORDS, Word
 from compressor.training.sounds import MAX_EVENT_SAMPLES
-from compressor.training.speech import RECORDINGS, SAMPLE_RATE_HZ, VOICES, record, word_wave
+from compressor.training.speech import RECORDINGS, SAMPLE_RATE_HZ, VOICES, record, word_s, word_wave
 
 
 def word(index: int, voice: int, rate: float = 1.0) -> Word:
@@ -29,6 +29,7 @@ def test_a_slower_word_lasts_longer_and_still_fits() -> None:
 
     assert len(slow) == pytest.approx(len(fast) * 1.15 / 0.9, abs=2)
     assert len(slow) <= MAX_EVENT_SAMPLES
+    assert word_s(word(0, 4, 0.9)) == len(slow) / SAMPLE_RATE_HZ
 
 
 def test_espeak_makes_the_recordings_again(tmp_path: Path) -> None:

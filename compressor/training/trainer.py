@@ -197,8 +197,9 @@ class Trainer:
         rng = np.random.default_rng([self.config.seed, 1])
         orders = {part: self._shuffle(self._batch_config(part)) for part, _ in _parts(stage)}
         while True:
-            is_drill = stage.drill is not None and rng.random() < stage.drill_share
-            part = stage.drill if is_drill and stage.drill else stage
+            part = stage
+            if stage.drill and rng.random() < stage.drill_share:
+                part = stage.drill
             yield part, *next(orders[part])
 
     def _shuffle(self, config: BatchConfig) -> Iterator[tuple[int, int]]:

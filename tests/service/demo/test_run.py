@@ -1,3 +1,4 @@
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ async def test_embedded_model_answers_every_question_of_the_demo_right(
     assert [(asked.answer, asked.route) for asked in report.asked] == [
         (planned.expected, route)
         for planned, route in zip(
-            clip.planned, ("query", "query, SSE", "chat completions", "query"), strict=False
+            clip.planned, cycle(("query", "query, SSE", "chat completions")), strict=False
         )
     ]
     assert len(report.chunks) >= clip.duration_s // 2 - 1

@@ -35,7 +35,7 @@ class CudaCapture:
 
     def __call__(self, run: Run) -> Run:
         """Raises RuntimeError where something in `run` cannot be captured."""
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):  # kernels are compiled and libraries set up outside
             run()

@@ -1,6 +1,6 @@
 """How well watch rules work: recall and false alarms on made-up scenes, shipped weights.
 
-    python -m benchmarks.rules [--clips 10]
+    python -m benchmarks.rules [--clips 10] [--threshold 0.5]
 
 Clips of 32 s from the test split pass through the embedded encoder, the `live` profile and the LLM
 engine, chunk by chunk. After each chunk every rule is asked about the last 4 s, as in the service.
@@ -42,6 +42,7 @@ LENGTH_S = 32
 WINDOW_S = 4.0
 CHUNK_S = 2.0
 FIRST_SEED = 92_000_000
+DEFAULT_THRESHOLD = 0.5  # as the API's
 Truth = Callable[[Scene, float, float], bool | None]  # None: neither is wrong
 
 
@@ -62,11 +63,11 @@ class Tally:
         self.fired_right += fires and holds
         self.fired_wrong += fires and not holds
 
-    def summary(self) -> dict[str, float]:
-        """Rates at threshold 0.5."""
+    def summary(self, threshold: float) -> dict[str, float]:
+        """Rates at a threshold."""
         return {
-            "recall": round(float(np.mean([p >= 0.5 for p in self.true])), 3),
-            "false_alarms": round(float(np.mean([p >= 0.5 for p in self.false])), 3),
+            "recall": round(float(np.mean([p >= threshold for p in self.true])), 3),
+            "false_alarms": round(float(np.mean([p >= threshold for p in self.false])), 3),
             "windows_true": len(self.true),
             "windows_false": len(self.false),
             "fired_right": self.fired_right,
@@ -78,17 +79,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print a line each, and the JSON object last."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, default=10)
+    parser.add_argument("--threshold", type=float, default=DEFAULT_THRESHOLD)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    result = asyncio.run(measure(options.clips))
+    result = asyncio.run(measure(options.clips, options.threshold))
     for name, score in result.items():
         print(f"{name:>16}: {score}")
     hardware = measure_hardware(torch.device("cpu"), torch.float32).name
-    print(json.dumps({"benchmark": "rules", "hardware": hardware, **result}))
+    settings = {"hardware": hardware, "threshold": options.threshold}
+    print(json.dumps({"benchmark": "rules", **settings, **result}))
 
 
-async def measure(num_clips: int) -> dict[str, Any]:
+async def measure(num_clips: int, threshold: float) -> dict[str, Any]:
     """Ask about every rule after every chunk of `num_clips` clips."""
+    rules = [(kind, _rule(text, threshold), is_true) for kind, text, is_true in CONDITIONS]
     clips = list(draw_clips(num_clips))
     engine = PagedEngine.from_checkpoint(EMBEDDED_MODEL, EngineConfig(num_pages=1024))
     tallies: dict[str, Tally] = {}
@@ -96,14 +100,14 @@ async def measure(num_clips: int) -> dict[str, Any]:
         for number, (scene, paper, compressor) in enumerate(clips):
             session_id = SessionId(f"clip {number}")
             await engine.open(session_id, None)
-            state, states = None, dict.fromkeys(range(len(RULES)), RuleState())
+            state, states = None, dict.fromkeys(range(len(rules)), RuleState())
             for index in range(paper.num_chunks):
                 compressed, state = compressor.compress(paper.chunk(0, index), state)
                 await engine.append(session_id, compressed)
                 end_s = (index + 1) * CHUNK_S
-                asked = [ask(engine, session_id, rule) for _, rule, _ in RULES]
+                asked = [ask(engine, session_id, rule) for _, rule, _ in rules]
                 for place, probability in enumerate(await asyncio.gather(*asked)):
-                    kind, rule, is_true = RULES[place]
+                    kind, rule, is_true = rules[place]
                     tally = tallies.setdefault(kind, Tally())
                     holds = is_true(scene, end_s - WINDOW_S, end_s)
                     states[place], fires = judge(rule, states[place], probability, end_s)
@@ -111,7 +115,7 @@ async def measure(num_clips: int) -> dict[str, Any]:
             await engine.close(session_id)
     finally:
         await engine.aclose()
-    return {kind: tally.summary() for kind, tally in tallies.items()}
+    return {kind: tally.summary(threshold) for kind, tally in tallies.items()}
 
 
 async def ask(engine: PagedEngine, session_id: SessionId, rule: Rule) -> float:
@@ -169,25 +173,16 @@ def _seen(colour: int | None, shape: int) -> Truth:
     )
 
 
-def _rule(condition: str) -> Rule:
-    return Rule(condition, condition, 0.5, 0.0, 0.0, 0.0)
+def _rule(condition: str, threshold: float) -> Rule:
+    return Rule(condition, condition, threshold, 0.0, 0.0, 0.0)
 
 
-RULES: list[tuple[str, Rule, Truth]] = [
+CONDITIONS: list[tuple[str, str, Truth]] = [
+    *(("sound question", f"Did you hear a {n}?", _heard(kind)) for kind, n in enumerate(SOUNDS)),
+    *(("sound statement", f"a {n} is heard", _heard(kind)) for kind, n in enumerate(SOUNDS)),
+    *(("word question", f"Did you hear the word {n}?", _said(i)) for i, n in enumerate(WORDS)),
     *(
-        ("sound question", _rule(f"Did you hear a {name}?"), _heard(kind))
-        for kind, name in enumerate(SOUNDS)
-    ),
-    *(
-        ("sound statement", _rule(f"a {name} is heard"), _heard(kind))
-        for kind, name in enumerate(SOUNDS)
-    ),
-    *(
-        ("word question", _rule(f"Did you hear the word {name}?"), _said(index))
-        for index, name in enumerate(WORDS)
-    ),
-    *(
-        ("thing question", _rule(f"Did the {COLOURS[n]} {name} appear?"), _seen(n, n))
+        ("thing question", f"Did the {COLOURS[n]} {name} appear?", _seen(n, n))
         for n, name in enumerate(SHAPES)
     ),
 ]

@@ -64,10 +64,10 @@ def measure_prefill(
     """
     total = int(config.num_hidden_layers)
     built = num_layers or total
-    model = _build(config, built, device, dtype)
+    model = build_layers(config, built, device, dtype)
     embeddings = torch.randn(num_chunks, num_tokens, config.hidden_size, device=device, dtype=dtype)
     forward = partial(
-        model, inputs_embeds=embeddings, position_ids=_positions(embeddings), use_cache=False
+        model, inputs_embeds=embeddings, position_ids=positions_of(embeddings), use_cache=False
     )
     timing = time_in_turn({"forward": forward}, device, Repeats(budget_s=2.0))["forward"]
     return Prefill(timing.median_s / num_chunks * total / built, num_chunks, built, total)
@@ -86,9 +86,10 @@ def seven_b_config() -> Qwen2_5OmniTextConfig:
     return Qwen2_5OmniTextConfig(rope_parameters=rope)
 
 
-def _build(
+def build_layers(
     config: Qwen2_5OmniTextConfig, num_layers: int, device: torch.device, dtype: torch.dtype
 ) -> Any:
+    """Build a text model of few layers and random weights, to be given embeddings."""
     # no token is embedded here, so one row of the embedding does
     sizes = config.to_dict() | {"num_hidden_layers": num_layers, "vocab_size": 1}
     sizes |= {"layer_types": None, "pad_token_id": None, "eos_token_id": None}
@@ -98,11 +99,18 @@ def _build(
     return model.eval()
 
 
-def _positions(embeddings: Tensor) -> Tensor:
+def positions_of(embeddings: Tensor) -> Tensor:
     """Number tokens `[B, N, D]` as text: `[3, B, N]`."""
     num_chunks, num_tokens, _ = embeddings.shape
     ids = torch.arange(num_tokens, device=embeddings.device)
     return ids.expand(3, num_chunks, -1)
 
 
-__all__ = ["Prefill", "embedded_config", "measure_prefill", "seven_b_config"]
+__all__ = [
+    "Prefill",
+    "build_layers",
+    "embedded_config",
+    "measure_prefill",
+    "positions_of",
+    "seven_b_config",
+]

@@ -150,6 +150,9 @@ class LLMSettings(Replicas):
         "auto", description="kernels: `gather` (any device), `triton` (CUDA), `auto`: what works"
     )
     cuda_graphs: bool = Field(True, description="launch a decode step as one, with Triton on CUDA")
+    int8_weights: bool = Field(
+        False, description="hold the layers' weights as int8: half the memory of bfloat16"
+    )
 
     @field_validator("video_keep_ratios")
     @classmethod

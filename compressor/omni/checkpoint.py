@@ -32,6 +32,7 @@ from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import (
 from transformers.utils import logging as transformers_logging
 
 from compressor.config import SelectorConfig
+from compressor.omni.int8 import to_int8
 from compressor.omni.shards import locate, read_tensors
 
 CONFIG_FILE = "config.json"
@@ -134,8 +135,17 @@ def load_text_model(
     source: str | Path,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str = "cpu",
+    *,
+    int8_weights: bool = False,
 ) -> tuple[Qwen2_5OmniThinkerTextModel, nn.Linear]:
     """Load the language model and its head, ready for inference.
+
+    Args:
+        source: A folder in the layout of Qwen2.5-Omni, or a hub id.
+        dtype: Of weights and activations.
+        device: Where to put them.
+        int8_weights: Whether the layers hold their weights as int8 (see `Int8Linear`); made so
+            before they go to the device. Embedding and head never do.
 
     Returns:
         The model and the head, D to vocabulary without bias. A checkpoint without a head of its
@@ -143,7 +153,10 @@ def load_text_model(
     """
     config = load_config(source).get_text_config()
     tensors = _read(source, TEXT_MODEL)
-    model = _build(Qwen2_5OmniThinkerTextModel, config, tensors, dtype, device)
+    model = _build(Qwen2_5OmniThinkerTextModel, config, tensors, dtype, "cpu")
+    if int8_weights:
+        to_int8(model)
+    model.to(device)
     head_weight = _read(source, HEAD).get("weight")
     embedding = model.embed_tokens.weight
     head = nn.Linear(embedding.shape[1], embedding.shape[0], bias=False, device="meta")

@@ -26,4 +26,5 @@ def engine_config(settings: Settings) -> EngineConfig:
         notes_gaps=limits.notes_gaps,
         attention=limits.attention,
         cuda_graphs=limits.cuda_graphs,
+        int8_weights=limits.int8_weights,
     )

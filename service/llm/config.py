@@ -28,6 +28,7 @@ class EngineConfig:
         notes_gaps: Whether a question is told which part of the stream is no longer held.
         attention: Which attention body it takes; see `choose_attention`.
         cuda_graphs: Whether steps of single tokens are captured, where the body is Triton's.
+        int8_weights: Whether the text model's layers hold their weights as int8; see `Int8Linear`.
 
     Raises:
         ValueError: On a value out of its range.
@@ -45,6 +46,7 @@ class EngineConfig:
     notes_gaps: bool = False
     attention: AttentionName = "auto"
     cuda_graphs: bool = True
+    int8_weights: bool = False
 
     def __post_init__(self) -> None:
         for name in ("num_pages", "page_tokens", "context_tokens", "max_questions"):

@@ -58,7 +58,7 @@ class PagedEngine:
         Args:
             source: A folder in the layout of Qwen2.5-Omni, or a hub id.
             config: Limits.
-            dtype: Of weights and cache.
+            dtype: Of weights and cache, but for weights that the config holds as int8.
             device: Of both.
             metrics: Of this process.
             now: Seconds; for the durations of answers.
@@ -69,7 +69,7 @@ class PagedEngine:
         """
         thinker = load_config(source)
         chat = ChatLayout(load_tokenizer(source), thinker)
-        model, head = load_text_model(source, dtype, device)
+        model, head = load_text_model(source, dtype, device, int8_weights=config.int8_weights)
         scheduler = Scheduler(
             build_forward(model, head, config),
             chat,

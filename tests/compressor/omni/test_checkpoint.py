@@ -22,6 +22,7 @@ from compressor.omni.checkpoint import (
     selector_config,
     trained_ids,
 )
+from compressor.omni.int8 import Int8Linear
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,19 @@ def test_models_are_ready_for_inference(tiny_folder: Path) -> None:
         assert not any(weight.requires_grad for weight in part.parameters())
     # rotary frequencies lose their meaning in bf16
     assert model.rotary_emb.inv_freq.dtype == torch.float32
+
+
+def test_layers_may_hold_their_weights_as_int8(tiny_folder: Path) -> None:
+    dense, dense_head = load_text_model(tiny_folder)
+    model, head = load_text_model(tiny_folder, int8_weights=True)
+
+    inputs = torch.randn(1, 20, model.config.hidden_size)
+    expected, found = (one(inputs_embeds=inputs).last_hidden_state for one in (dense, model))
+    assert isinstance(model.layers[0].mlp.down_proj, Int8Linear)
+    assert torch.equal(model.embed_tokens.weight, dense.embed_tokens.weight)
+    assert torch.equal(head.weight, dense_head.weight)
+    assert not torch.equal(found, expected)
+    assert (found - expected).norm() < 0.05 * expected.norm()
 
 
 @pytest.mark.parametrize(

@@ -305,6 +305,17 @@ async def test_half_precision_checkpoint_answers(tmp_path: Path) -> None:
     await engine.aclose()
 
 
+async def test_int8_weights_answer_as_the_stock_model_with_them(tmp_path: Path) -> None:
+    folder = write_tiny_checkpoint(tmp_path / "tiny", geometry=GEOMETRY)
+    engine = PagedEngine.from_checkpoint(folder, replace(CONFIG, int8_weights=True))
+    await open_with_chunks(engine, A, 1)
+
+    tokens, _ = await answer(engine, A, question())
+
+    assert tokens == expected(Thinker(*load_text_model(folder, int8_weights=True)), seed=1)
+    await engine.aclose()
+
+
 def test_missing_checkpoint_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         PagedEngine.from_checkpoint(tmp_path / "nowhere", CONFIG)

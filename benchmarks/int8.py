@@ -14,12 +14,11 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from torch import nn
 
 from benchmarks.hardware import measure_hardware
 from benchmarks.prefill import build_layers, positions_of, seven_b_config
 from benchmarks.timing import Repeats, time_in_turn
-from compressor.omni.int8 import to_int8
+from compressor.omni.int8 import held_bytes, to_int8
 
 ROWS = (1, 4, 16, 64, 512)
 
@@ -56,11 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(
         json.dumps({"benchmark": "int8", "hardware": hardware, "dtype": options.dtype, **rounded})
     )
-
-
-def held_bytes(model: nn.Module) -> int:
-    """What a model's weights take."""
-    return sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

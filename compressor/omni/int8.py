@@ -61,4 +61,11 @@ def to_int8(module: nn.Module) -> None:
             to_int8(child)
 
 
-__all__ = ["Int8Linear", "to_int8"]
+def held_bytes(*modules: nn.Module) -> int:
+    """Size of all that modules hold, int8 or not."""
+    return sum(
+        tensor.nbytes for module in modules for tensor in (*module.parameters(), *module.buffers())
+    )
+
+
+__all__ = ["Int8Linear", "held_bytes", "to_int8"]

@@ -63,22 +63,44 @@ def check_udp_ports(
 
 
 def check_memory(
-    num_processes: int, cache_bytes: int, available_bytes: int | None = None
+    num_processes: int, model_bytes: int, available_bytes: int | None = None
 ) -> Finding:
-    """Whether replicas, spares and KV caches fit.
+    """Whether replicas, spares, weights and KV caches fit.
 
     Args:
         num_processes: Replicas and spares on this machine.
-        cache_bytes: KV caches in main memory; 0 where they are on a GPU.
+        model_bytes: Weights and KV caches in main memory; 0 where they are on a GPU.
         available_bytes: Memory that is free; None: as /proc/meminfo says.
     """
     available = _available_bytes() if available_bytes is None else available_bytes
-    needed = num_processes * PROCESS_BYTES + cache_bytes
-    told = f"{available / 1e9:.1f} GB available, about {needed / 1e9:.1f} GB needed and the weights"
+    needed = num_processes * PROCESS_BYTES + model_bytes
+    told = f"{_gb(available)} available, about {_gb(needed)} needed"
     if available < needed:
         advice = "fewer replicas or OMNISIFT_SPARES, or a smaller OMNISIFT_LLM__NUM_PAGES"
         return Finding("warn", "memory", told, advice)
     return Finding("ok", "memory", told)
+
+
+def check_gpu_memory(
+    weights_bytes: int, cache_bytes: int, available_bytes: int | None = None
+) -> Finding:
+    """Whether weights and KV caches of all replicas fit on the GPUs of this machine.
+
+    Args:
+        weights_bytes: Of all replicas.
+        cache_bytes: Likewise.
+        available_bytes: Memory that is free; None: as the GPUs say, all together.
+    """
+    available = _available_gpu_bytes() if available_bytes is None else available_bytes
+    needed = weights_bytes + cache_bytes
+    told = f"{_gb(available)} available, weights {_gb(weights_bytes)}, caches {_gb(cache_bytes)}"
+    if available < needed:
+        advice = (
+            "a smaller OMNISIFT_LLM__NUM_PAGES, OMNISIFT_DTYPE=bfloat16, "
+            "OMNISIFT_LLM__INT8_WEIGHTS=true, or replicas on other machines"
+        )
+        return Finding("warn", "GPU memory", told, advice)
+    return Finding("ok", "GPU memory", told)
 
 
 def check_codecs(names: Sequence[str] = DECODERS) -> Finding:
@@ -168,6 +190,14 @@ def _has_decoder(name: str) -> bool:
     return True
 
 
+def _available_gpu_bytes() -> int:
+    return sum(torch.cuda.mem_get_info(number)[0] for number in range(torch.cuda.device_count()))
+
+
+def _gb(num_bytes: int) -> str:
+    return f"{num_bytes / 1e9:.1f} GB"
+
+
 def _available_bytes() -> int:
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
@@ -183,6 +213,7 @@ __all__ = [
     "check_attention",
     "check_codecs",
     "check_device",
+    "check_gpu_memory",
     "check_http_port",
     "check_memory",
     "check_ray",

@@ -1,9 +1,18 @@
-"""Checks of the model's files: they are there, describe a Qwen2.5-Omni, and fit together."""
+"""Checks of the model's files: they are there, describe a Qwen2.5-Omni, and fit together.
+
+And how much memory it takes, which its config alone says.
+"""
 
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from transformers import Qwen2_5OmniThinkerConfig
+from transformers.models.qwen2_5_omni.modeling_qwen2_5_omni import (
+    Qwen2_5OmniAudioEncoder,
+    Qwen2_5OmniThinkerTextModel,
+    Qwen2_5OmniVisionEncoder,
+)
 
 from compressor.omni.checkpoint import (
     load_config,
@@ -11,6 +20,7 @@ from compressor.omni.checkpoint import (
     load_tokenizer,
     selector_config,
 )
+from compressor.omni.int8 import held_bytes, to_int8
 from service.doctor.finding import Finding
 
 
@@ -46,4 +56,31 @@ def cache_bytes(config: Qwen2_5OmniThinkerConfig, num_tokens: int, value_bytes: 
     )
 
 
-__all__ = ["cache_bytes", "check_model"]
+def encoder_bytes(config: Qwen2_5OmniThinkerConfig, dtype: torch.dtype) -> int:
+    """Size of an encoder replica's weights: both towers."""
+    towers = (
+        _outline(Qwen2_5OmniVisionEncoder, config.vision_config, dtype),
+        _outline(Qwen2_5OmniAudioEncoder, config.audio_config, dtype),
+    )
+    return held_bytes(*towers)
+
+
+def text_bytes(config: Qwen2_5OmniThinkerConfig, dtype: torch.dtype, *, int8_weights: bool) -> int:
+    """Size of an LLM replica's weights: the text model and its head."""
+    model = _outline(Qwen2_5OmniThinkerTextModel, config.get_text_config(), dtype)
+    if int8_weights:
+        to_int8(model)
+    head = model.get_input_embeddings().weight  # of the same size
+    return held_bytes(model) + head.nbytes
+
+
+def _outline(kind: Any, config: Any, dtype: torch.dtype) -> Any:
+    """Build a model without its values."""
+    with torch.device("meta"):
+        model = kind(config)
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)  # buffers keep theirs, as in a loaded one
+    return model
+
+
+__all__ = ["cache_bytes", "check_model", "encoder_bytes", "text_bytes"]

@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Iterator
 
+import torch
+
 from compressor.omni.checkpoint import load_config
 from service.doctor import machine
 from service.doctor.access import check_ice, check_keys
 from service.doctor.finding import Finding
-from service.doctor.model import cache_bytes, check_model
+from service.doctor.model import cache_bytes, check_model, encoder_bytes, text_bytes
 from service.doctor.redis import check_redis
 from service.settings import Settings
 
@@ -24,7 +26,7 @@ def run_doctor(settings: Settings) -> Iterator[Finding]:
     model = list(check_model(settings.model, profile=settings.profile))
     yield from model
     if model[0].level == "ok":
-        yield _memory(settings)
+        yield from _memory(settings)
     yield from _keys(settings)
     yield from check_ice(
         settings.host,
@@ -43,16 +45,20 @@ def _machine(settings: Settings) -> Iterator[Finding]:
     yield from machine.check_ray()
 
 
-def _memory(settings: Settings) -> Finding:
+def _memory(settings: Settings) -> Iterator[Finding]:
     parts = (settings.api, settings.ingest, settings.encoder, settings.compressor, settings.llm)
     num_processes = settings.spares + sum(part.replicas for part in parts)
-    cache = 0
+    config, dtype, llm = load_config(settings.model), settings.torch_dtype, settings.llm
+    num_tokens = llm.replicas * llm.num_pages * llm.page_tokens
+    cache = cache_bytes(config, num_tokens, dtype.itemsize)
+    weights = settings.encoder.replicas * encoder_bytes(config, dtype)
+    weights += llm.replicas * text_bytes(config, dtype, int8_weights=llm.int8_weights)
     if settings.device == "cpu":
-        llm = settings.llm
-        num_tokens = llm.replicas * llm.num_pages * llm.page_tokens
-        value_bytes = settings.torch_dtype.itemsize
-        cache = cache_bytes(load_config(settings.model), num_tokens, value_bytes)
-    return machine.check_memory(num_processes, cache)
+        yield machine.check_memory(num_processes, weights + cache)
+        return
+    yield machine.check_memory(num_processes, 0)
+    if torch.cuda.is_available():  # else the device itself has been told
+        yield machine.check_gpu_memory(weights, cache)
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:

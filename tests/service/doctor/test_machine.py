@@ -46,6 +46,14 @@ def test_memory_is_counted_by_processes_and_cache() -> None:
     assert "GB available" in machine.check_memory(0, 0).message
 
 
+def test_memory_of_gpus_is_counted_by_weights_and_caches() -> None:
+    assert machine.check_gpu_memory(15 << 30, 4 << 30, available_bytes=24 << 30).level == "ok"
+    full = machine.check_gpu_memory(15 << 30, 4 << 30, available_bytes=16 << 30)
+    assert full.level == "warn"
+    assert full.message == "17.2 GB available, weights 16.1 GB, caches 4.3 GB"
+    assert "OMNISIFT_LLM__INT8_WEIGHTS" in full.advice
+
+
 def test_codecs_are_those_of_pyav() -> None:
     assert machine.check_codecs().level == "ok"
     lacking = machine.check_codecs(("h264", "made_up"))

@@ -83,6 +83,10 @@ def main() -> None:
     )
     trainer = Trainer(student, layout, config, device)
     _run(trainer, arguments, first, place)
+    if arguments.average:
+        start = Student(geometry, arguments.seed)
+        _read(arguments.start, start, tokenizer)
+        student.average_with(start)
     if arguments.export:
         quiet_score = QUIET_SCORE if calibrates_selector(PLANS[arguments.plan]) else 0.0
         folder = export(arguments.export, student, tokenizer, {}, quiet_score=quiet_score)
@@ -98,11 +102,16 @@ def _load(
     """Read the weights to start from, and where to go on."""
     if arguments.resume:
         return load_place(arguments.out / PLACE_FILE, student)
-    if arguments.start and arguments.start.is_dir():
-        load_checkpoint(arguments.start, student, tokenizer)
-    elif arguments.start:
-        load_snapshot(arguments.start, student)
+    if arguments.start:
+        _read(arguments.start, student, tokenizer)
     return 0, None
+
+
+def _read(path: Path, student: Student, tokenizer: PreTrainedTokenizerBase) -> None:
+    if path.is_dir():
+        load_checkpoint(path, student, tokenizer)
+    else:
+        load_snapshot(path, student)
 
 
 def _run(trainer: Trainer, arguments: argparse.Namespace, first: int, place: Place | None) -> None:
@@ -141,6 +150,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--plan", choices=sorted(PLANS), default="scratch")
     parser.add_argument("--start", type=Path, help="snapshot or checkpoint folder to start from")
     parser.add_argument("--out", type=Path, default=Path("artifacts/training"))
+    parser.add_argument(
+        "--average",
+        action="store_true",
+        help="export the mean of the weights that --start gave and those that training led to",
+    )
     parser.add_argument("--export", type=Path, help="folder for the finished checkpoint")
     parser.add_argument("--export-text", type=Path, help="file for the finished text model alone")
     parser.add_argument("--seconds", type=float, help="time limit of the whole plan")
@@ -169,6 +183,8 @@ def _arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.resume and not (arguments.out / PLACE_FILE).exists():
         parser.error(f"nothing to resume: no {PLACE_FILE} in {arguments.out}")
+    if arguments.average and not arguments.start:
+        parser.error("--average needs --start")
     if arguments.seconds is None and arguments.steps is None:
         parser.error("give --seconds or --steps")
     return arguments

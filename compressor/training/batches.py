@@ -6,7 +6,7 @@ Holds scripts, not media: the trainer renders them on its device. Knows nothing 
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -29,7 +29,7 @@ FRAMES_PER_S = 2
 TAIL_TOKENS = 20  # markers, question, turn, answer; shorter ones are padded
 AUDIO_TOKENS_PER_S = 25
 # kinds that are learned last are asked more often
-TRAINING_WEIGHTS: Mapping[Kind, float] = MappingProxyType(
+LEARNING_WEIGHTS: Mapping[Kind, float] = MappingProxyType(
     {
         Kind.ORDER: 2.0,
         Kind.COUNT: 4.0,
@@ -40,9 +40,6 @@ TRAINING_WEIGHTS: Mapping[Kind, float] = MappingProxyType(
         Kind.WORD: 2.0,
         Kind.WORD_ORDER: 3.0,
     }
-)
-SPOKEN_WEIGHTS: Mapping[Kind, float] = MappingProxyType(
-    {**TRAINING_WEIGHTS, Kind.WORD: 12.0, Kind.WORD_ORDER: 20.0, Kind.SEEN_DURING: 4.0}
 )
 
 _HEARD = re.compile(r"Did you hear the word (\w+)\?")
@@ -90,9 +87,9 @@ class BatchConfig:
         max_shift: Highest such start.
         nameless_share: See `draw_scene`.
         is_crowded: Whether scenes are crowds, see `draw_crowd`.
-        speech_share: See `draw_scene`; where it is 1, words are asked about most.
-        noise_share: See `draw_scene`.
+        speech_share: See `draw_scene`.
         has_all_pairs: See `draw_scene`; for what is encoded by `composition`.
+        kind_weights: Relative frequency of questions by what they need, 1 where none is given.
     """
 
     durations_s: tuple[int, ...]
@@ -105,8 +102,8 @@ class BatchConfig:
     nameless_share: float = 0.0
     is_crowded: bool = False
     speech_share: float = 0.0
-    noise_share: float = 0.0
     has_all_pairs: bool = False
+    kind_weights: Mapping[Kind, float] = field(default_factory=lambda: LEARNING_WEIGHTS, hash=False)
 
 
 class BatchStream(IterableDataset[Batch]):
@@ -155,7 +152,6 @@ def _draw(config: BatchConfig, seed: int, duration_s: float) -> Scene:
         duration_s,
         nameless_share=nameless,
         speech_share=config.speech_share,
-        noise_share=config.noise_share,
         has_all_pairs=config.has_all_pairs,
     )
 
@@ -195,9 +191,10 @@ def _ask(
     scenes: Sequence[Scene], layout: ChatLayout, rng: Generator, config: BatchConfig
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Draw questions: tails, targets and kinds as a batch holds them."""
-    weights = SPOKEN_WEIGHTS if config.speech_share == 1.0 else TRAINING_WEIGHTS
     number = num_questions(round(scenes[0].duration_s))
-    asked = [choose_questions(questions(scene), number, rng, weights) for scene in scenes]
+    asked = [
+        choose_questions(questions(scene), number, rng, config.kind_weights) for scene in scenes
+    ]
     texts = [[(paraphrase(one.text, rng), one.answer) for one in row] for row in asked]
     encoded = [[encode_turn(layout, *turn) for turn in row] for row in texts]
     return (
@@ -222,7 +219,7 @@ def choose_questions(
     found: list[Question],
     number: int,
     rng: Generator,
-    weights: Mapping[Kind, float] = TRAINING_WEIGHTS,
+    weights: Mapping[Kind, float],
 ) -> list[Question]:
     """Draw questions: kinds by weight (1 where none is given), all answers of a kind alike."""
     by_kind: dict[Kind, dict[str, list[Question]]] = defaultdict(lambda: defaultdict(list))
@@ -286,6 +283,7 @@ def to_tensor(array: NDArray[np.integer], device: torch.device) -> torch.Tensor:
 
 __all__ = [
     "IGNORED",
+    "LEARNING_WEIGHTS",
     "TAIL_TOKENS",
     "Batch",
     "BatchConfig",

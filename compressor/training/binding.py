@@ -51,6 +51,15 @@ HEADS = {
     "word": 1 + len(WORDS),
     "previous_word": 1 + len(WORDS),
 }
+# of their losses, where not 1: counting is learned last
+HEAD_WEIGHTS = {
+    "is_new": 2.0,
+    "ordinal": 3.0,
+    "ordinal_in_colour": 3.0,
+    "ordinal_in_shape": 3.0,
+    "visible_colour": 2.0,
+    "previous_word": 2.0,
+}
 _ROW = {name: row for row, name in enumerate(HEADS)}
 
 
@@ -177,4 +186,4 @@ def _visible_colour(scene: Scene, at_s: float) -> int:
     return _colour(near[0]) if len(near) == 1 and is_clear else IGNORED
 
 
-__all__ = ["HEADS", "IGNORED", "bound_labels"]
+__all__ = ["HEADS", "HEAD_WEIGHTS", "IGNORED", "bound_labels"]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from compressor.training.batches import FRAMES_PER_S, Batch
-from compressor.training.binding import IGNORED
+from compressor.training.binding import HEAD_WEIGHTS, IGNORED
 from compressor.training.scenes import OTHER
 from compressor.training.student import GRID, Kept, Tokens
 from compressor.training.towers import GRID_TOKENS
@@ -59,13 +59,14 @@ def perception_loss(heads: nn.ModuleDict, tokens: Tokens, batch: Batch) -> tuple
 
 
 def binding_loss(heads: nn.ModuleDict, middle: Tensor, kept: Kept, bound: Tensor) -> Tensor:
-    """Classify middle states of kept tokens `[B, K, D]` by `Batch.bound`; mean over heads."""
+    """Classify middle states of kept tokens `[B, K, D]` by `Batch.bound`; weighted, over heads."""
     targets = bound.gather(2, kept.index.expand(len(bound), -1, -1))
     targets = targets.masked_fill(~kept.seen, IGNORED)
     losses = [
-        F.cross_entropy(head(middle).flatten(0, 1).float(), target.flatten(), reduction="sum")
+        HEAD_WEIGHTS.get(name, 1.0)
+        * F.cross_entropy(head(middle).flatten(0, 1).float(), target.flatten(), reduction="sum")
         / (target != IGNORED).sum().clamp(min=1)
-        for head, target in zip(heads.values(), targets, strict=True)
+        for (name, head), target in zip(heads.items(), targets, strict=True)
     ]
     return torch.stack(losses).mean()
 

@@ -4,10 +4,13 @@ Knows nothing about models or data.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from compressor.config import CrossChunkConfig
+from compressor.training.batches import LEARNING_WEIGHTS
+from compressor.training.questions import Kind
 from compressor.training.selection import Budget, Rule
 from compressor.training.step import Weights
 
@@ -29,14 +32,14 @@ class Stage:
         weights: Of the auxiliary losses.
         nameless_share: Share of things in colours without a name.
         is_crowded: Whether scenes are crowds: for perception alone, there is nothing to ask.
-        speech_share: Share of scenes in which words are spoken; 1: they are asked about most, too.
-        noise_share: Share of scenes with music or clicks in the background.
+        speech_share: Share of scenes in which words are spoken.
         has_frozen_towers: Whether both towers stay as they are; their tokens are then kept and
             used again, see `TrainerConfig.cache_batches`.
         warmup: Share of the stage spent on rising to the peak.
         has_frozen_model: Whether all that is shipped stays as it is and only the heads learn: what
             is still random would drag the model about.
         has_all_pairs: Whether looks that no tower is shown occur, composed; see `composition`.
+        kind_weights: Relative frequency of questions by what they need, 1 where none is given.
         drill: What is practised in between, so that what is hard is learned while all else is kept
             up; learns at this stage's rate. Both have frozen towers.
         drill_share: Share of the steps that are its.
@@ -56,10 +59,10 @@ class Stage:
     nameless_share: float = 0.0
     is_crowded: bool = False
     speech_share: float = 0.0
-    noise_share: float = 0.0
     warmup: float = 0.03
     has_frozen_model: bool = False
     has_all_pairs: bool = False
+    kind_weights: Mapping[Kind, float] = field(default_factory=lambda: LEARNING_WEIGHTS, hash=False)
     drill: "Stage | None" = None
     drill_share: float = 0.0
 
@@ -135,6 +138,12 @@ MIXED = (
 # for practice on sounds: hardly a picture, and of the audio little but what is heard
 THIN = (Budget(Rule.OMNISIFT, 0.06, 0.50, CrossChunkConfig(audio_anchor_ratio=0.04)),)
 THIN_RANDOM = (Budget(Rule.RANDOM, 0.06, 0.50),)
+# about what the live profile leaves, and less
+LEAN = (
+    Budget(Rule.OMNISIFT, 0.23, 0.50, CrossChunkConfig()),
+    Budget(Rule.OMNISIFT, 0.10, 0.50, CrossChunkConfig(audio_anchor_ratio=0.05)),
+)
+LEAN_RANDOM = (Budget(Rule.RANDOM, 0.23, 0.50), Budget(Rule.RANDOM, 0.09, 0.30))
 MIXED_RANDOM = (
     FULL,
     Budget(Rule.RANDOM, 0.47, 0.70),
@@ -158,6 +167,30 @@ _SIFT = Weights(binding=0.2, event=0.5)
 _ADAPT = Weights(binding=0.5, event=0.5)
 
 _NAMELESS = 0.2
+_WORDS_MOST: Mapping[Kind, float] = MappingProxyType(
+    {**LEARNING_WEIGHTS, Kind.WORD: 12.0, Kind.WORD_ORDER: 20.0, Kind.SEEN_DURING: 4.0}
+)
+# what is weakest once everything is known
+_COUNTS_MOST: Mapping[Kind, float] = MappingProxyType(
+    {
+        Kind.ORDER: 2.0,
+        Kind.COUNT: 14.0,
+        Kind.SOUND_COUNT: 5.0,
+        Kind.SEEN_DURING: 4.0,
+        Kind.WHICH_FIRST: 3.0,
+        Kind.WORD: 2.0,
+        Kind.WORD_ORDER: 3.0,
+    }
+)
+_COUNTS_AND_WORDS: Mapping[Kind, float] = MappingProxyType(
+    {
+        Kind.COUNT: 10.0,
+        Kind.SOUND_COUNT: 3.0,
+        Kind.SEEN_DURING: 4.0,
+        Kind.WORD: 4.0,
+        Kind.WORD_ORDER: 6.0,
+    }
+)
 
 FROM_SCRATCH = (
     Stage("perception", 0.05, 2e-3, (4,), (1.0,), (), _SEE, nameless_share=0.4, warmup=0.1),
@@ -184,6 +217,7 @@ _SPOKEN = Stage(
     nameless_share=0.1,
     speech_share=1.0,
     has_all_pairs=True,
+    kind_weights=_WORDS_MOST,
 )
 # for towers that compose: the text model learns that every colour may have any shape, and words
 _COMPOSED = Stage(
@@ -202,15 +236,29 @@ _COMPOSED = Stage(
     drill_share=0.4,
 )
 COMPOSED = (_probes(_COMPOSED), _COMPOSED)
-# what the comparison with random drop needs: everything as in "composed" but for who chooses
-RANDOM_TRAINED = tuple(
-    replace(
-        stage,
-        budgets=MIXED_RANDOM,
-        drill=stage.drill and replace(stage.drill, budgets=THIN_RANDOM),
-    )
-    for stage in COMPOSED
+_COUNTING = replace(
+    _COMPOSED,
+    name="counting",
+    learning_rate=4e-4,
+    kind_weights=_COUNTS_MOST,
+    drill=replace(_SPOKEN, name="drill", budgets=LEAN, kind_weights=_COUNTS_AND_WORDS),
+    drill_share=0.35,
 )
+COUNTING = (_probes(_COUNTING), _COUNTING)
+
+
+def _at_random(stages: Sequence[Stage], drill_budgets: tuple[Budget, ...]) -> tuple[Stage, ...]:
+    """What the comparison with random drop needs: everything the same but for who chooses."""
+    return tuple(
+        replace(
+            stage,
+            budgets=MIXED_RANDOM,
+            drill=stage.drill and replace(stage.drill, budgets=drill_budgets),
+        )
+        for stage in stages
+    )
+
+
 PLANS = {
     "scratch": FROM_SCRATCH,
     "towers": TOWERS,
@@ -218,7 +266,9 @@ PLANS = {
     "frozen": FROZEN,
     "sifted": SIFTED,
     "composed": COMPOSED,
-    "random": RANDOM_TRAINED,
+    "counting": COUNTING,
+    "random": _at_random(COMPOSED, THIN_RANDOM),
+    "random_counting": _at_random(COUNTING, LEAN_RANDOM),
 }
 
 __all__ = ["LONGEST_S", "PLANS", "Progress", "Stage", "calibrates_selector", "learning_rate"]

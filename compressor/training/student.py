@@ -122,6 +122,17 @@ class Student(nn.Module):
     def selector(self) -> AudioSelector:
         return self.thinker.compressor
 
+    @torch.no_grad()
+    def average_with(self, other: "Student") -> None:
+        """Take the mean of all that is shipped, of this student and of another of its geometry.
+
+        Where one was fine-tuned from the other, the mean is often better than either (arXiv
+        2109.01903).
+        """
+        pairs = zip(self.thinker.parameters(), other.thinker.parameters(), strict=True)
+        for own, others in pairs:
+            own.lerp_(others.to(own.device), 0.5)
+
     def encode(self, patches: Tensor, mel: Tensor) -> Tokens:
         """Run both towers.
 

@@ -155,7 +155,7 @@ class Trainer:
     def measure(self, budget: Budget) -> dict[str, float]:
         """Accuracy on validation scenes by kind of question; "ALL" is the mean over questions.
 
-        Scenes are spoken and noisy as those of the stage last trained.
+        Words are spoken as often as in the stage last trained; all kinds are asked alike.
         """
         right: dict[str, int] = defaultdict(int)
         asked: dict[str, int] = defaultdict(int)
@@ -253,8 +253,8 @@ class Trainer:
             nameless_share=stage.nameless_share,
             is_crowded=stage.is_crowded,
             speech_share=stage.speech_share,
-            noise_share=stage.noise_share,
             has_all_pairs=stage.has_all_pairs,
+            kind_weights=stage.kind_weights,
         )
 
     def _step(
@@ -372,7 +372,7 @@ def _validation(config: TrainerConfig, stage: Stage | None) -> BatchConfig:
         seed=1,
         split=Split.VALIDATION,
         speech_share=0.0 if stage is None else stage.speech_share,
-        noise_share=0.0 if stage is None else stage.noise_share,
+        kind_weights={},
     )
 
 

@@ -99,11 +99,22 @@ def test_answers_of_several_tokens_are_refused(layout: ChatLayout) -> None:
 
 def test_all_kinds_are_asked_about_evenly() -> None:
     found = questions(draw_scene(Split.TRAIN, 0, 30.0))
-    chosen = choose_questions(found, 3000, np.random.default_rng(0))
+    chosen = choose_questions(found, 3000, np.random.default_rng(0), {})
 
     counts = np.bincount([one.kind for one in chosen])
     present = {one.kind for one in found}
     assert counts[sorted(present)].min() > 3000 / len(present) / 3
+
+
+def test_what_is_hard_can_be_asked_about_more_often(layout: ChatLayout) -> None:
+    config = BatchConfig((8,), (1.0,), 64, kind_weights={Kind.COUNT: 9.0})
+    stream = BatchStream(config, layout)
+    batch = stream.batch(0)
+
+    for asked in (batch, stream.ask_again(batch, 0, 1)):
+        share = (asked.kinds == Kind.COUNT).mean()
+        assert 0.4 < share < 0.7  # nine of eighteen, or of fewer where a scene lacks a kind
+        assert len(np.unique(asked.kinds)) > 5
 
 
 def test_paraphrases_mean_the_same() -> None:
@@ -152,15 +163,3 @@ def test_crowds_come_on_demand(layout: ChatLayout) -> None:
     batch = BatchStream(config, layout).batch(0)
 
     assert len(batch.frames.stamps) == 9 * len(batch.frames.canvas)
-
-
-def test_spoken_batches_ask_about_words_most(layout: ChatLayout) -> None:
-    plain, spoken = (
-        BatchStream(BatchConfig((8,), (1.0,), 64, speech_share=share), layout).batch(0)
-        for share in (0.5, 1.0)
-    )
-    shares = [
-        np.isin(batch.kinds, (Kind.WORD, Kind.WORD_ORDER)).mean() for batch in (plain, spoken)
-    ]
-
-    assert shares[0] < 0.4 < 0.6 < shares[1]

@@ -1,7 +1,7 @@
 import torch
 
 from compressor.training.batches import Batch
-from compressor.training.binding import HEADS, IGNORED
+from compressor.training.binding import HEAD_WEIGHTS, HEADS, IGNORED
 from compressor.training.perception import binding_loss, event_loss, perception_loss, seen_labels
 from compressor.training.student import Kept, Student
 
@@ -48,7 +48,7 @@ def test_binding_looks_at_kept_tokens_alone(student: Student) -> None:
     )
 
     logits = student.binding["is_new"](middle[0, 1])
-    expected = -logits.log_softmax(0)[1] / len(HEADS)
+    expected = -HEAD_WEIGHTS["is_new"] * logits.log_softmax(0)[1] / len(HEADS)
     torch.testing.assert_close(found, expected)
     assert hidden == 0
 

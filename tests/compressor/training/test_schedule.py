@@ -39,11 +39,11 @@ def test_plans_are_whole(name: str) -> None:
 def test_only_plans_with_the_selector_in_the_loop_make_its_scores_probabilities() -> None:
     calibrating = {name for name, stages in PLANS.items() if calibrates_selector(stages)}
 
-    assert calibrating == {"sifted", "composed"}
+    assert calibrating == {"sifted", "composed", "counting"}
 
 
 def test_heads_learn_alone_before_a_plan_that_starts_with_new_ones() -> None:
-    for name in ("towers", "composed", "random"):
+    for name in ("towers", "composed", "counting", "random", "random_counting"):
         probes, main = PLANS[name]
         assert probes.has_frozen_model
         assert probes.has_frozen_towers
@@ -51,8 +51,11 @@ def test_heads_learn_alone_before_a_plan_that_starts_with_new_ones() -> None:
         assert (probes.durations_s, probes.has_all_pairs) == (main.durations_s, main.has_all_pairs)
 
 
-def test_random_drop_is_trained_as_the_selector_is() -> None:
-    for stage, as_random in zip(PLANS["composed"], PLANS["random"], strict=True):
+@pytest.mark.parametrize(
+    ("name", "at_random"), [("composed", "random"), ("counting", "random_counting")]
+)
+def test_random_drop_is_trained_as_the_selector_is(name: str, at_random: str) -> None:
+    for stage, as_random in zip(PLANS[name], PLANS[at_random], strict=True):
         assert replace(stage, budgets=(), drill=None) == replace(as_random, budgets=(), drill=None)
         assert {one.rule for one in as_random.budgets} == {Rule.FULL, Rule.RANDOM}
         if stage.drill:

@@ -1,7 +1,7 @@
 import torch
 from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
-from compressor.omni.geometry import thinker_config
+from compressor.omni.geometry import Geometry, thinker_config
 from compressor.training.batches import TAIL_TOKENS, Batch
 from compressor.training.student import Student, keep_all, place
 
@@ -39,6 +39,20 @@ def test_answers_equal_those_of_the_stock_thinker(
             video_second_per_grid=torch.tensor([1.0, 1.0]),
         ).logits[:, -TAIL_TOKENS:]
         torch.testing.assert_close(found[:, number], expected, atol=1e-4, rtol=1e-3)
+
+
+def test_two_students_meet_half_way(geometry: Geometry) -> None:
+    one, other = Student(geometry, 1), Student(geometry, 2)
+    before = {name: tensor.clone() for name, tensor in one.state_dict().items()}
+
+    one.average_with(other)
+
+    for name, found in one.state_dict().items():
+        expected = before[name]
+        if not name.startswith(("heads.", "binding.")):
+            expected = (expected + other.state_dict()[name]) / 2
+        torch.testing.assert_close(found, expected)
+    assert not torch.equal(one.thinker.lm_head.weight, before["thinker.lm_head.weight"])
 
 
 def test_equal_seeds_give_equal_weights(student: Student) -> None:

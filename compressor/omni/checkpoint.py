@@ -153,10 +153,10 @@ def load_text_model(
     """
     config = load_config(source).get_text_config()
     tensors = _read(source, TEXT_MODEL)
-    model = _build(Qwen2_5OmniThinkerTextModel, config, tensors, dtype, "cpu")
+    built: Any = _build(Qwen2_5OmniThinkerTextModel, config, tensors, dtype, "cpu")
     if int8_weights:
-        to_int8(model)
-    model.to(device)
+        to_int8(built)
+    model: Qwen2_5OmniThinkerTextModel = built.to(device)
     head_weight = _read(source, HEAD).get("weight")
     embedding = model.embed_tokens.weight
     head = nn.Linear(embedding.shape[1], embedding.shape[0], bias=False, device="meta")

@@ -70,8 +70,8 @@ def text_bytes(config: Qwen2_5OmniThinkerConfig, dtype: torch.dtype, *, int8_wei
     model = _outline(Qwen2_5OmniThinkerTextModel, config.get_text_config(), dtype)
     if int8_weights:
         to_int8(model)
-    head = model.get_input_embeddings().weight  # of the same size
-    return held_bytes(model) + head.nbytes
+    embedding: torch.Tensor = model.get_input_embeddings().weight
+    return held_bytes(model) + embedding.nbytes  # the head is as large
 
 
 def _outline(kind: Any, config: Any, dtype: torch.dtype) -> Any:

@@ -57,7 +57,8 @@ async def test_stream_that_has_run_for_minutes_is_seen_as_well(clip: Clip) -> No
     short, long = (
         sum(mark.is_right for mark in score.marks if mark.kind not in COUNTS) for score in scores
     )
-    assert long >= short - 2 > 10
+    # without a limit to what is held it is 11 of 19
+    assert long >= 0.75 * short > 10
 
 
 def delayed(chunk: CompressedChunk, by_s: int) -> CompressedChunk:

@@ -44,6 +44,8 @@ class Int8Linear(nn.Module):
             flat = inputs.reshape(rows, self.in_features)
             scaled = torch.ops.aten._weight_int8pack_mm(flat, self.weight, self.scale)
             out: Tensor = scaled.view(*inputs.shape[:-1], self.out_features)
+        elif inputs.dtype == torch.float16:  # sums of unscaled weights would overflow
+            out = F.linear(inputs, self.weight.to(inputs.dtype) * self.scale[:, None])
         else:
             out = F.linear(inputs, self.weight.to(inputs.dtype)) * self.scale
         return out if self.bias is None else out + self.bias

@@ -45,6 +45,16 @@ def test_few_rows_and_many_are_multiplied_alike() -> None:
     assert (gap <= 0.01 * together.float().norm(dim=0)).all()
 
 
+def test_large_activations_do_not_overflow_float16() -> None:
+    dense = nn.Linear(96, 40, dtype=torch.float16).requires_grad_(False)
+    inputs = 1000 * torch.randn(8, 96, dtype=torch.float16)
+
+    found, expected = Int8Linear(dense)(inputs), dense(inputs)
+
+    assert found.isfinite().all()
+    assert (found - expected).float().norm() < 0.02 * expected.float().norm()
+
+
 def test_a_row_of_zeros_stays_one() -> None:
     dense = random_linear(torch.bfloat16, bias=False)
     with torch.no_grad():

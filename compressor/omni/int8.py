@@ -11,6 +11,7 @@ from torch.nn import functional as F
 _LARGEST = 127
 _NO_SCALE = 1e-30  # of a row of zeros, which stays one
 _FEW_ROWS = 64  # up to so many torch's kernel is faster than widening the weights first
+_KERNEL_STEP = 32  # it reads past the end of rows that are no multiple, and may crash
 
 
 class Int8Linear(nn.Module):
@@ -40,8 +41,8 @@ class Int8Linear(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """`[..., in]` -> `[..., out]`."""
         rows = inputs.numel() // self.in_features
-        if inputs.device.type == "cpu" and inputs.dtype == torch.bfloat16 and rows <= _FEW_ROWS:
-            flat = inputs.reshape(rows, self.in_features)
+        if self._has_kernel(inputs) and rows <= _FEW_ROWS:
+            flat = inputs.reshape(rows, self.in_features).contiguous()
             scaled = torch.ops.aten._weight_int8pack_mm(flat, self.weight, self.scale)
             out: Tensor = scaled.view(*inputs.shape[:-1], self.out_features)
         elif inputs.dtype == torch.float16:  # sums of unscaled weights would overflow
@@ -49,6 +50,10 @@ class Int8Linear(nn.Module):
         else:
             out = F.linear(inputs, self.weight.to(inputs.dtype)) * self.scale
         return out if self.bias is None else out + self.bias
+
+    def _has_kernel(self, inputs: Tensor) -> bool:
+        is_supported = inputs.device.type == "cpu" and inputs.dtype == torch.bfloat16
+        return is_supported and self.in_features % _KERNEL_STEP == 0
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}"

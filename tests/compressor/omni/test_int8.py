@@ -34,6 +34,18 @@ def test_products_are_those_of_the_dense_layer(dtype: torch.dtype, shape: tuple[
     assert (error <= 0.03 * size).all()
 
 
+@pytest.mark.parametrize("num_inputs", [96, 50])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_any_width_and_layout_of_inputs_is_multiplied(num_inputs: int, stride: int) -> None:
+    # torch's kernel crashes on the one and refuses the other
+    dense = nn.Linear(num_inputs, 40, dtype=torch.bfloat16).requires_grad_(False)
+    inputs = torch.randn(3, stride * num_inputs, dtype=torch.bfloat16)[:, ::stride]
+
+    found, expected = Int8Linear(dense)(inputs), dense(inputs)
+
+    assert (found - expected).float().norm() < 0.02 * expected.float().norm()
+
+
 def test_few_rows_and_many_are_multiplied_alike() -> None:
     layer = Int8Linear(random_linear(torch.bfloat16))
     inputs = torch.randn(100, 96, dtype=torch.bfloat16)

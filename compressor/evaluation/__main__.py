@@ -63,7 +63,10 @@ def _tune(arguments: argparse.Namespace) -> None:
 def _compare(arguments: argparse.Namespace, asked: Sequence[Entry]) -> list[Row]:
     plans = [plan for seed in range(arguments.seeds) for plan in _plans(arguments, seed)]
     started_s, papers = time.monotonic(), []
-    for marked in mark_all(plans, asked, arguments.model, arguments.workers):
+    marks = mark_all(
+        plans, asked, arguments.model, arguments.workers, int8_weights=arguments.int8_weights
+    )
+    for marked in marks:
         papers.append(marked)
         _progress(plans, papers, time.monotonic() - started_s)
     return [_row(entry, plans, papers) for entry in asked]
@@ -119,6 +122,9 @@ def _arguments() -> argparse.Namespace:
         type=_share,
         default=0.5,
         help="of scenes in which words are spoken and asked about",
+    )
+    parser.add_argument(
+        "--int8-weights", action="store_true", help="of the text model, as the service may hold it"
     )
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each")
     parser.add_argument("--table", type=Path, help="markdown file to write")

@@ -25,11 +25,12 @@ class Examiner:
 
     Args:
         model: Its checkpoint folder.
+        int8_weights: See `load_examinee`.
     """
 
-    def __init__(self, model: Path) -> None:
-        self._student = load_examinee(model)
-        self._random_student = load_examinee(model, RANDOM_TRAINED_TEXT)
+    def __init__(self, model: Path, *, int8_weights: bool) -> None:
+        self._student = load_examinee(model, int8_weights=int8_weights)
+        self._random_student = load_examinee(model, RANDOM_TRAINED_TEXT, int8_weights=int8_weights)
         self._layout = load_layout(model)
         self._header = torch.tensor(self._layout.header())
         self._sizes = selector_config(load_config(model))
@@ -54,30 +55,35 @@ class Examiner:
 
 
 def mark_all(
-    plans: Sequence[PaperPlan], rows: Sequence[Entry], model: Path, num_workers: int
+    plans: Sequence[PaperPlan],
+    rows: Sequence[Entry],
+    model: Path,
+    num_workers: int,
+    *,
+    int8_weights: bool = False,
 ) -> Iterator[Marked]:
     """Mark papers in worker processes of one thread each; results come in the order of the plans.
 
     One worker is this process itself.
     """
     if num_workers == 1:
-        yield from (_examiner(model).mark(plan, rows) for plan in plans)
+        yield from (_mark(model, int8_weights, plan, rows) for plan in plans)
         return
     with ProcessPoolExecutor(
         num_workers, get_context("spawn"), torch.set_num_threads, (1,)
     ) as workers:
-        waiting = [workers.submit(_mark, model, plan, rows) for plan in plans]
+        waiting = [workers.submit(_mark, model, int8_weights, plan, rows) for plan in plans]
         for done in waiting:
             yield done.result()
 
 
 @cache
-def _examiner(model: Path) -> Examiner:
-    return Examiner(model)
+def _examiner(model: Path, int8_weights: bool) -> Examiner:
+    return Examiner(model, int8_weights=int8_weights)
 
 
-def _mark(model: Path, plan: PaperPlan, rows: Sequence[Entry]) -> Marked:
-    return _examiner(model).mark(plan, rows)
+def _mark(model: Path, int8_weights: bool, plan: PaperPlan, rows: Sequence[Entry]) -> Marked:
+    return _examiner(model, int8_weights).mark(plan, rows)
 
 
 def _ratios(row: Entry, paper: Paper, results: Marked) -> tuple[float, float] | None:

@@ -11,17 +11,21 @@ from safetensors.torch import load_file
 from compressor.omni.chat import ChatLayout
 from compressor.omni.checkpoint import load_config, load_tokenizer, selector_config
 from compressor.omni.geometry import Geometry
+from compressor.omni.int8 import to_int8
 from compressor.omni.shards import read_tensors
 from compressor.training.student import Student
 
 
-def load_examinee(folder: Path, text_weights: Path | None = None) -> Student:
+def load_examinee(
+    folder: Path, text_weights: Path | None = None, *, int8_weights: bool = False
+) -> Student:
     """Load a small thinker with its selector, in float32.
 
     Args:
         folder: A checkpoint that `compressor.training` exported.
         text_weights: Replaces the text model and its head: a safetensors file with their tensors
             under the names of the checkpoint, less the leading `thinker.`.
+        int8_weights: Whether the text model's layers then hold their weights as int8.
 
     Raises:
         FileNotFoundError: If the checkpoint is missing.
@@ -34,6 +38,8 @@ def load_examinee(folder: Path, text_weights: Path | None = None) -> Student:
     if text_weights is not None:
         state |= {name: tensor.float() for name, tensor in load_file(text_weights).items()}
     student.thinker.load_state_dict(state)
+    if int8_weights:
+        to_int8(student.thinker.model)
     return student.eval().requires_grad_(False)
 
 

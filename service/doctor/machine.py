@@ -82,19 +82,18 @@ def check_memory(
 
 
 def check_gpu_memory(
-    weights_bytes: int, cache_bytes: int, available_bytes: int | None = None
+    replicas_bytes: Sequence[int], available_bytes: Sequence[int] | None = None
 ) -> Finding:
-    """Whether weights and KV caches of all replicas fit on the GPUs of this machine.
+    """Whether weights and KV caches fit on the GPUs of this machine; a replica is on one of them.
 
     Args:
-        weights_bytes: Of all replicas.
-        cache_bytes: Likewise.
-        available_bytes: Memory that is free; None: as the GPUs say, all together.
+        replicas_bytes: What each replica of a model's part holds.
+        available_bytes: Memory that is free, by GPU; None: as the GPUs say.
     """
     available = _available_gpu_bytes() if available_bytes is None else available_bytes
-    needed = weights_bytes + cache_bytes
-    told = f"{_gb(available)} available, weights {_gb(weights_bytes)}, caches {_gb(cache_bytes)}"
-    if available < needed:
+    each = ", ".join(map(_gb, sorted(replicas_bytes, reverse=True)))
+    told = f"{', '.join(map(_gb, available))} available by GPU, replicas take {each}"
+    if max(replicas_bytes) > max(available) or sum(replicas_bytes) > sum(available):
         advice = (
             "a smaller OMNISIFT_LLM__NUM_PAGES, OMNISIFT_DTYPE=bfloat16, "
             "OMNISIFT_LLM__INT8_WEIGHTS=true, or replicas on other machines"
@@ -190,8 +189,8 @@ def _has_decoder(name: str) -> bool:
     return True
 
 
-def _available_gpu_bytes() -> int:
-    return sum(torch.cuda.mem_get_info(number)[0] for number in range(torch.cuda.device_count()))
+def _available_gpu_bytes() -> list[int]:
+    return [torch.cuda.mem_get_info(number)[0] for number in range(torch.cuda.device_count())]
 
 
 def _gb(num_bytes: int) -> str:

@@ -49,16 +49,15 @@ def _memory(settings: Settings) -> Iterator[Finding]:
     parts = (settings.api, settings.ingest, settings.encoder, settings.compressor, settings.llm)
     num_processes = settings.spares + sum(part.replicas for part in parts)
     config, dtype, llm = load_config(settings.model), settings.torch_dtype, settings.llm
-    num_tokens = llm.replicas * llm.num_pages * llm.page_tokens
-    cache = cache_bytes(config, num_tokens, dtype.itemsize)
-    weights = settings.encoder.replicas * encoder_bytes(config, dtype)
-    weights += llm.replicas * text_bytes(config, dtype, int8_weights=llm.int8_weights)
+    engine = text_bytes(config, dtype, int8_weights=llm.int8_weights)
+    engine += cache_bytes(config, llm.num_pages * llm.page_tokens, dtype.itemsize)
+    sizes = [encoder_bytes(config, dtype)] * settings.encoder.replicas + [engine] * llm.replicas
     if settings.device == "cpu":
-        yield machine.check_memory(num_processes, weights + cache)
+        yield machine.check_memory(num_processes, sum(sizes))
         return
     yield machine.check_memory(num_processes, 0)
     if torch.cuda.is_available():  # else the device itself has been told
-        yield machine.check_gpu_memory(weights, cache)
+        yield machine.check_gpu_memory(sizes)
 
 
 def _keys(settings: Settings) -> Iterator[Finding]:

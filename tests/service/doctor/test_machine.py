@@ -46,12 +46,21 @@ def test_memory_is_counted_by_processes_and_cache() -> None:
     assert "GB available" in machine.check_memory(0, 0).message
 
 
-def test_memory_of_gpus_is_counted_by_weights_and_caches() -> None:
-    assert machine.check_gpu_memory(15 << 30, 4 << 30, available_bytes=24 << 30).level == "ok"
-    full = machine.check_gpu_memory(15 << 30, 4 << 30, available_bytes=16 << 30)
+def test_replicas_must_fit_on_gpus() -> None:
+    replicas = [3 << 30, 15 << 30]
+    assert machine.check_gpu_memory(replicas, [24 << 30]).level == "ok"
+    assert machine.check_gpu_memory(replicas, [16 << 30, 4 << 30]).level == "ok"
+    full = machine.check_gpu_memory(replicas, [16 << 30])
     assert full.level == "warn"
-    assert full.message == "17.2 GB available, weights 16.1 GB, caches 4.3 GB"
+    assert full.message == "17.2 GB available by GPU, replicas take 16.1 GB, 3.2 GB"
     assert "OMNISIFT_LLM__INT8_WEIGHTS" in full.advice
+
+
+def test_two_small_gpus_hold_no_replica_that_is_larger_than_one() -> None:
+    found = machine.check_gpu_memory([15 << 30], [12 << 30, 12 << 30])
+
+    assert found.level == "warn"
+    assert found.message.startswith("12.9 GB, 12.9 GB available")
 
 
 def test_codecs_are_those_of_pyav() -> None:

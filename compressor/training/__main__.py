@@ -142,7 +142,8 @@ def _draw(out: Path) -> None:
     if find_spec("matplotlib") is None:
         print("no plot of the loss: it needs pip install 'omnisift-live[train]'", flush=True)
         return
-    draw([json.loads(line) for line in (out / LOG_FILE).open()], out / "loss.svg")
+    lines = (out / LOG_FILE).read_text().splitlines()
+    draw([json.loads(line) for line in lines], out / "loss.svg")
 
 
 def _arguments() -> argparse.Namespace:

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from compressor.training.questions import Kind
 from compressor.training.schedule import (
     PLANS,
     Progress,
@@ -40,6 +41,21 @@ def test_only_plans_with_the_selector_in_the_loop_make_its_scores_probabilities(
     calibrating = {name for name, stages in PLANS.items() if calibrates_selector(stages)}
 
     assert calibrating == {"sifted", "composed", "counting"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "kinds"),
+    [
+        (PLANS["composed"][1].drill, {Kind.WORD, Kind.WORD_ORDER}),
+        (PLANS["counting"][1], {Kind.COUNT, Kind.SOUND_COUNT}),
+        (PLANS["counting"][1].drill, {Kind.COUNT, Kind.SOUND_COUNT, Kind.WORD, Kind.WORD_ORDER}),
+    ],
+)
+def test_what_a_stage_is_for_is_asked_about_most(stage: Stage, kinds: set[Kind]) -> None:
+    shares = {kind: stage.kind_weights.get(kind, 1.0) for kind in Kind}
+
+    assert sum(shares[kind] for kind in kinds) >= 0.5 * sum(shares.values())
+    assert stage.speech_share > 0
 
 
 def test_heads_learn_alone_before_a_plan_that_starts_with_new_ones() -> None:

@@ -3,12 +3,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from compressor.omni.chat import ChatLayout
 from compressor.omni.geometry import Geometry
 from compressor.training.batches import Batch
+from compressor.training.questions import Kind
 from compressor.training.schedule import FULL, Progress, Stage
 from compressor.training.selection import Budget, Rule
 from compressor.training.snapshot import load_place, save_place
@@ -23,7 +25,9 @@ CONFIG = TrainerConfig(
 READ = Stage("read", 1.0, 3e-3, (4,), (1.0,), (FULL,), Weights(perception=0.5, binding=0.5))
 SIFTED = Stage("sift", 1.0, 3e-3, (4,), (1.0,), (FULL, SIFT), Weights(event=0.5), True)
 DRILLED = replace(
-    SIFTED, drill=replace(SIFTED, durations_s=(6,), speech_share=1.0), drill_share=0.25
+    SIFTED,
+    drill=replace(SIFTED, durations_s=(6,), speech_share=1.0, kind_weights={Kind.SOUND: 99.0}),
+    drill_share=0.25,
 )
 
 
@@ -138,6 +142,8 @@ def test_a_drill_has_its_share_of_steps_and_scenes_of_its_own(
     assert 30 < len(drills) < 70
     assert {batch.duration_s for batch in drills} == {6}
     assert {batch.duration_s for batch in others} == {4}
+    shares = [np.mean([batch.kinds == Kind.SOUND for batch in part]) for part in (drills, others)]
+    assert shares[0] > 0.8 > 0.2 > shares[1]
     assert len(trainer._caches) == 2
 
 

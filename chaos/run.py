@@ -98,8 +98,7 @@ class _Trial:
         try:
             async with asyncio.timeout(RECOVERY_LIMIT_S):
                 if target.fault.part is Part.API:
-                    # a dead API tells nobody when it is back, so it is asked over HTTP
-                    while not await hit[0].is_answered():  # noqa: ASYNC110
+                    while not await hit[0].is_answered():  # noqa: ASYNC110 - a dead API tells none
                         await asyncio.sleep(POLL_S)
                 else:
                     await asyncio.gather(*(stream.reach(since_s) for stream in hit))
